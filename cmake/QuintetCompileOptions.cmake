@@ -1,0 +1,30 @@
+# Warnings and sanitizers. Directory properties rather than target properties: they reach everything
+# below this directory and nothing of a project that includes this one or links the libraries.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES AND PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+add_compile_options(
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wshadow>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wconversion>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wextra-semi>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wvla>)
+
+if(QUINTET_SANITIZE)
+  if(NOT QUINTET_SANITIZE MATCHES "^(address|thread|undefined)$")
+    message(FATAL_ERROR
+      "QUINTET_SANITIZE is \"${QUINTET_SANITIZE}\"; allowed: address, thread, undefined or empty.")
+  endif()
+  set(quintet_sanitize_flags -fsanitize=${QUINTET_SANITIZE} -fno-omit-frame-pointer)
+  if(QUINTET_SANITIZE STREQUAL "undefined")
+    # Without this a finding is printed and the test passes.
+    list(APPEND quintet_sanitize_flags -fno-sanitize-recover=all)
+  endif()
+  add_compile_options(${quintet_sanitize_flags})
+  add_link_options(${quintet_sanitize_flags})
+endif()
