@@ -1,0 +1,411 @@
+#include "net/connection.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace quintet {
+namespace {
+
+using State = Connection::State;
+
+constexpr unsigned Bit(State state) { return 1U << static_cast<unsigned>(state); }
+
+// For each state the states that may follow: the table above the class.
+constexpr std::array<unsigned, 7> kFollowers = {
+    Bit(State::kOpen) | Bit(State::kClosing),
+    Bit(State::kPeerClosed) | Bit(State::kFlushing) | Bit(State::kClosing),
+    Bit(State::kFlushing) | Bit(State::kClosing),
+    Bit(State::kLingering) | Bit(State::kClosing),
+    Bit(State::kClosing),
+    Bit(State::kClosed),
+    0,
+};
+
+bool IsReset(int error) { return error == ECONNRESET || error == EPIPE || error == ECONNABORTED; }
+
+}  // namespace
+
+Connection::Connection(ConnectionGroup& group, int fd, std::unique_ptr<Session> session,
+                       State state)
+    : Source(fd),
+      loop_(group.loop()),
+      group_(&group),
+      session_(std::move(session)),
+      state_(state) {}
+
+Connection::~Connection() {
+  sending_.Clear(pool());
+  filling_.Clear(pool());
+  unread_.Clear(pool());
+}
+
+void Connection::SetState(State next) {
+  assert((kFollowers[static_cast<size_t>(state_)] & Bit(next)) != 0 && "forbidden transition");
+  state_ = next;
+}
+
+template <typename Callback>
+void Connection::CallSession(Callback&& callback) {
+  assert(!in_callback_ && "a session was called from inside its own callback");
+  in_callback_ = true;
+  try {
+    callback();
+  } catch (const std::exception& exception) {
+    OnSessionThrew(exception.what());
+  } catch (...) {
+    OnSessionThrew("not a std::exception");
+  }
+  in_callback_ = false;
+}
+
+void Connection::OnSessionThrew(const char* what) {
+  if (loop_.log()) loop_.log()(LogLevel::kError, absl::StrCat("a session threw: ", what));
+  if (abort_reason_ == CloseReason::kNone) abort_reason_ = CloseReason::kSessionError;
+}
+
+// ---- What the group does ----
+
+void Connection::Open() {
+  opened_ = true;
+  session_->Attach(*this);
+  CallSession([this] { session_->OnOpen(); });
+  Settle();
+}
+
+void Connection::StartConnecting(const Address& address, Duration timeout) {
+  session_->Attach(*this);
+  if (timeout > Duration::zero()) io_deadline_ = AddSaturated(loop_.clock().Now(), timeout);
+  loop_.backend().StartConnect(*this, address.data(), address.size());
+  UpdateTimer();
+}
+
+void Connection::Orphan() {
+  // Blocks go back to the pool while it is there, but for the one that the kernel may be reading.
+  if (!send_in_flight_) sending_.Clear(pool());
+  filling_.Clear(pool());
+  if (!in_callback_) unread_.Clear(pool());
+  group_ = nullptr;
+  Abort(CloseReason::kAborted);
+}
+
+// ---- Transport ----
+
+void Connection::Write(std::string_view bytes) {
+  if (output_ended() || group_ == nullptr || abort_reason_ != CloseReason::kNone) return;
+  const ConnectionOptions& options = group_->options();
+  const size_t after = output_bytes() + bytes.size();
+  if (after > options.output_cap) {
+    Abort(CloseReason::kOutputLimit);
+    return;
+  }
+  filling_.Append(bytes, group_->pool());
+  if (after > options.output_high_mark) output_blocked_ = true;
+  ScheduleSettle();
+}
+
+void Connection::Close() {
+  if (output_ended()) return;
+  close_requested_ = true;
+  ScheduleSettle();
+}
+
+void Connection::Abort(CloseReason reason) {
+  if (closing()) return;
+  if (abort_reason_ == CloseReason::kNone) abort_reason_ = reason;
+  // Never tells the session here, so at once is safe, and frees the descriptor soonest.
+  if (!in_callback_) StartClosing(abort_reason_, CloseMode::kReset);
+}
+
+void Connection::PauseReading() {
+  paused_ = true;
+  ScheduleSettle();
+}
+
+void Connection::ResumeReading() {
+  paused_ = false;
+  ScheduleSettle();
+}
+
+void Connection::SetDeadline(TimePoint deadline) {
+  session_deadline_ = deadline;
+  deadline_due_ = false;
+  // Later deadlines are noticed when the timer fires for the earlier one.
+  if (!in_callback_ && !closing()) UpdateTimer();
+}
+
+std::shared_ptr<Executor> Connection::executor() {
+  if (group_ != nullptr) return group_->executor();
+  return std::make_shared<LoopExecutor>(nullptr);
+}
+
+void Connection::Drain() {
+  drain_due_ = true;
+  ScheduleSettle();
+}
+
+// ---- Completions ----
+
+void Connection::OnCompletion(const Completion& completion) {
+  switch (completion.op) {
+    case Op::kConnect:
+      OnConnected(completion.result);
+      break;
+    case Op::kRecv:
+      OnReceived(completion);
+      break;
+    case Op::kSend:
+      OnSent(completion.result);
+      break;
+    case Op::kClosed:
+      OnBackendClosed();
+      return;
+    case Op::kAccept:
+    case Op::kReady:
+      assert(false && "not an operation of a connection");
+      break;
+  }
+  Settle();
+}
+
+void Connection::OnConnected(int32_t result) {
+  if (result < 0) {
+    StartClosing(CloseReason::kConnectFailed, CloseMode::kClose);
+    return;
+  }
+  io_deadline_ = kNever;
+  SetState(State::kOpen);
+  opened_ = true;
+  CallSession([this] { session_->OnOpen(); });
+}
+
+void Connection::OnReceived(const Completion& completion) {
+  if (completion.result > 0) {
+    if (group_ != nullptr) {
+      ConnectionCounters::Add(group_->counters().bytes_in,
+                              static_cast<uint64_t>(completion.result));
+    }
+    if (state_ == State::kLingering) {
+      lingered_bytes_ += completion.data.size();
+      return;
+    }
+    // Bytes that the kernel had moved before receiving was stopped by Close(): nobody wants them.
+    if (state_ != State::kOpen) return;
+    Deliver(completion.data);
+    return;
+  }
+  receiving_ = false;
+  if (completion.result == 0) {
+    eof_seen_ = true;
+    if (state_ == State::kOpen) SetState(State::kPeerClosed);
+    return;
+  }
+  if (state_ == State::kLingering) {
+    // Everything was sent and FIN as well; how the peer leaves is its own affair.
+    StartClosing(reason_, CloseMode::kClose);
+  } else {
+    StartClosing(IsReset(-completion.result) ? CloseReason::kPeerReset : CloseReason::kError,
+                 CloseMode::kClose);
+  }
+}
+
+// Hands `data` to the session as far as it takes it, and keeps the rest.
+void Connection::Deliver(std::span<const std::byte> data) {
+  size_t consumed = 0;
+  if (!paused_ && unread_.empty()) {
+    CallSession([&] { consumed = session_->OnData(data); });
+    assert(consumed <= data.size());
+    if (abort_reason_ != CloseReason::kNone || close_requested_) return;
+    if (consumed < data.size()) paused_ = true;
+  }
+  if (consumed == data.size() || group_ == nullptr) return;
+  const auto rest = data.subspan(consumed);
+  unread_.Append({reinterpret_cast<const char*>(rest.data()), rest.size()}, group_->pool());
+}
+
+void Connection::OnSent(int32_t result) {
+  send_in_flight_ = false;
+  io_deadline_ = kNever;
+  if (result < 0) {
+    StartClosing(IsReset(-result) ? CloseReason::kPeerReset : CloseReason::kError,
+                 CloseMode::kClose);
+    return;
+  }
+  sending_.Consume(static_cast<size_t>(result), pool());
+  if (group_ == nullptr) return;
+  ConnectionCounters::Add(group_->counters().bytes_out, static_cast<uint64_t>(result));
+  if (output_blocked_ && output_bytes() <= group_->options().output_low_mark) {
+    output_blocked_ = false;
+    drained_due_ = true;
+  }
+}
+
+void Connection::OnBackendClosed() {
+  SetState(State::kClosed);
+  loop_.CancelTimer(*this);
+  CallSession([this] { session_->OnClosed(reason_); });
+  session_.reset();
+  if (group_ != nullptr) {
+    sending_.Clear(pool());
+    filling_.Clear(pool());
+    unread_.Clear(pool());
+    std::exchange(group_, nullptr)->Remove(*this);
+  }
+  // Not at once: a Settle() of this connection may stand in the queue of deferred tasks.
+  loop_.Defer([this] { delete this; });
+}
+
+void Connection::OnTimer(TimePoint now) {
+  if (io_deadline_ <= now) {
+    switch (state_) {
+      case State::kConnecting:
+        StartClosing(CloseReason::kConnectTimeout, CloseMode::kClose);
+        return;
+      case State::kLingering:
+        StartClosing(CloseReason::kLingerTimeout, CloseMode::kReset);
+        return;
+      default:
+        StartClosing(CloseReason::kWriteStall, CloseMode::kReset);
+        return;
+    }
+  }
+  if (session_deadline_ <= now) {
+    session_deadline_ = kNever;
+    deadline_due_ = true;
+  }
+  Settle();
+}
+
+// ---- Settling ----
+
+void Connection::ScheduleSettle() {
+  if (in_callback_ || settle_scheduled_ || closing()) return;
+  settle_scheduled_ = true;
+  loop_.Defer([this] {
+    settle_scheduled_ = false;
+    Settle();
+  });
+}
+
+// Brings the backend in line with what the session and the peer want, in this order: the callbacks
+// that are due, since they may write; the output; the end; then what to wait for.
+void Connection::Settle() {
+  if (closing()) return;
+  if (opened_) CallSessionWhereDue();
+  if (abort_reason_ != CloseReason::kNone && !closing()) {
+    StartClosing(abort_reason_, CloseMode::kReset);
+  }
+  if (closing()) return;
+  Flush();
+  FinishClose();
+  if (closing()) return;
+  UpdateReceiving();
+  UpdateTimer();
+}
+
+void Connection::CallSessionWhereDue() {
+  const auto alive = [this] {
+    return !closing() && abort_reason_ == CloseReason::kNone && group_ != nullptr;
+  };
+  if (deadline_due_ && alive()) {
+    deadline_due_ = false;
+    CallSession([this] { session_->OnDeadline(); });
+  }
+  if (drained_due_ && alive() && !close_requested_) {
+    drained_due_ = false;
+    CallSession([this] { session_->OnOutputDrained(); });
+  }
+  if (!unread_.empty() && !paused_ && alive() && !close_requested_) {
+    // Swapped out: the session may write, pause or destroy the group while it reads.
+    ByteQueue input;
+    swap(input, unread_);
+    size_t consumed = 0;
+    CallSession([&] { consumed = session_->OnData(std::as_bytes(input.bytes())); });
+    input.Consume(consumed, pool());
+    if (alive() && !close_requested_ && !input.empty()) {
+      paused_ = true;
+      swap(input, unread_);
+    }
+    input.Clear(pool());
+  }
+  if (eof_seen_ && !eof_told_ && unread_.empty() && !paused_ && alive() && !close_requested_) {
+    eof_told_ = true;
+    CallSession([this] { session_->OnEof(); });
+  }
+  if (drain_due_ && alive() && !close_requested_) {
+    drain_due_ = false;
+    CallSession([this] { session_->OnDrain(); });
+  }
+}
+
+void Connection::Flush() {
+  if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
+  if (sending_.empty()) swap(sending_, filling_);
+  const auto bytes = sending_.bytes();
+  in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
+  send_in_flight_ = true;
+  if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
+    io_deadline_ = AddSaturated(now(), group_->options().write_stall_timeout);
+  }
+  loop_.backend().StartSend(*this, {&in_flight_, 1});
+}
+
+// The stages of a close that the session asked for (RFC 9112 section 9.6).
+void Connection::FinishClose() {
+  if (!close_requested_ || state_ == State::kConnecting) return;
+  if (state_ == State::kOpen || state_ == State::kPeerClosed) {
+    SetState(State::kFlushing);
+    reason_ = eof_seen_ ? CloseReason::kPeerClosed : CloseReason::kLocal;
+    session_deadline_ = kNever;
+    unread_.Clear(pool());
+  }
+  if (state_ == State::kFlushing && output_bytes() == 0) {
+    if (eof_seen_) {
+      StartClosing(reason_, CloseMode::kClose);
+      return;
+    }
+    SetState(State::kLingering);
+    loop_.backend().ShutdownSend(*this);
+    io_deadline_ = AddSaturated(now(), group_->options().linger_timeout);
+  }
+  if (state_ == State::kLingering &&
+      (eof_seen_ || lingered_bytes_ > group_->options().linger_cap)) {
+    StartClosing(eof_seen_ ? reason_ : CloseReason::kLingerTimeout, CloseMode::kClose);
+  }
+}
+
+void Connection::UpdateReceiving() {
+  const bool wanted = !eof_seen_ &&
+                      (state_ == State::kLingering ||
+                       (state_ == State::kOpen && !paused_ && !output_blocked_ && unread_.empty()));
+  if (wanted == receiving_) return;
+  receiving_ = wanted;
+  if (wanted) {
+    loop_.backend().StartRecv(*this);
+  } else {
+    loop_.backend().StopRecv(*this);
+  }
+}
+
+// Deadlines move with every request, the timer does not: it fires for the earliest deadline it was
+// ever armed for, and is then armed for the one that holds.
+void Connection::UpdateTimer() {
+  const TimePoint next = std::min(session_deadline_, io_deadline_);
+  if (next < expiry()) loop_.StartTimer(*this, next);
+}
+
+void Connection::StartClosing(CloseReason reason, CloseMode mode) {
+  if (closing()) return;
+  reason_ = reason;
+  SetState(State::kClosing);
+  loop_.CancelTimer(*this);
+  loop_.backend().Close(*this, mode);
+}
+
+}  // namespace quintet

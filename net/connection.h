@@ -1,0 +1,152 @@
+// One stream connection: a non-blocking state machine between a backend and a session.
+#ifndef QUINTET_NET_CONNECTION_H_
+#define QUINTET_NET_CONNECTION_H_
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "net/address.h"
+#include "net/byte_queue.h"
+#include "net/connection_group.h"
+#include "net/session.h"
+#include "reactor/backend.h"
+#include "reactor/source.h"
+#include "reactor/timer_wheel.h"
+
+namespace quintet {
+
+// The states, and what leads from one to the next (asserted at each step):
+//
+//   state       meaning                              next
+//   ----------  -----------------------------------  ---------------------------------------------
+//   Connecting  connect in progress                  Open (connected), Closing (failed, too late)
+//   Open        both directions                      PeerClosed (EOF), Flushing (Close()), Closing
+//   PeerClosed  EOF seen; output still legal         Flushing (Close()), Closing
+//   Flushing    no more input; the rest is sent      Lingering (all sent), Closing (all sent and EOF
+//                                                    seen before; error)
+//   Lingering   FIN sent; input is discarded         Closing (EOF, deadline, cap, error)
+//   Closing     Backend::Close() called              Closed (kClosed)
+//   Closed      OnClosed() told; about to be freed
+//
+// Abort(), a socket error, a stalled write and a session that throws lead from every state but the
+// last two to Closing.
+//
+// What a session asks for takes effect when its callback has returned: Settle() is the one place
+// that sends, arms, disarms and changes state. So nothing is re-entered, and all output of one
+// callback leaves in one send.
+class Connection final : public Source, public Transport, private Timer {
+ public:
+  enum class State : uint8_t {
+    kConnecting,
+    kOpen,
+    kPeerClosed,
+    kFlushing,
+    kLingering,
+    kClosing,
+    kClosed,
+  };
+
+  State state() const { return state_; }
+  // Why it is closing or closed; kNone before.
+  CloseReason close_reason() const { return reason_; }
+  Session& session() { return *session_; }
+
+  // Transport, for the session and for whoever got the pointer from a ConnectionGroup.
+  void Write(std::string_view bytes) override;
+  size_t output_bytes() const override { return sending_.size() + filling_.size(); }
+  bool output_blocked() const override { return output_blocked_; }
+  void Close() override;
+  void Abort(CloseReason reason) override;
+  void PauseReading() override;
+  void ResumeReading() override;
+  void SetDeadline(TimePoint deadline) override;
+  TimePoint now() const override { return loop_.now(); }
+  std::shared_ptr<Executor> executor() override;
+
+  // Asks the session to come to an end: OnDrain() before the loop waits again.
+  void Drain();
+
+ private:
+  friend class ConnectionGroup;
+
+  Connection(ConnectionGroup& group, int fd, std::unique_ptr<Session> session, State state);
+  ~Connection() override;
+
+  // ConnectionGroup's part.
+  void Open();
+  void StartConnecting(const Address& address, Duration timeout);
+  void Orphan();
+
+  void OnCompletion(const Completion& completion) override;
+  void OnTimer(TimePoint now) override;
+
+  // Completions.
+  void OnConnected(int32_t result);
+  void OnReceived(const Completion& completion);
+  void OnSent(int32_t result);
+  void OnBackendClosed();
+  void Deliver(std::span<const std::byte> data);
+
+  // Settling.
+  void ScheduleSettle();
+  void Settle();
+  void CallSessionWhereDue();
+  void Flush();
+  void FinishClose();
+  void UpdateReceiving();
+  void UpdateTimer();
+  void StartClosing(CloseReason reason, CloseMode mode);
+  void SetState(State next);
+  bool closing() const { return state_ >= State::kClosing; }
+  bool output_ended() const { return close_requested_ || closing(); }
+
+  // Runs a callback of the session; one that throws closes this connection and harms nothing else.
+  template <typename Callback>
+  void CallSession(Callback&& callback);
+  void OnSessionThrew(const char* what);
+
+  BlockPool* pool() { return group_ != nullptr ? &group_->pool() : nullptr; }
+
+  EventLoop& loop_;
+  ConnectionGroup* group_;  // null once the group is gone
+  Connection* next_in_group_ = nullptr;
+  Connection* previous_in_group_ = nullptr;
+  std::unique_ptr<Session> session_;
+
+  // Output in two parts: one that the kernel may be reading, left alone, and one that fills.
+  ByteQueue sending_;
+  ByteQueue filling_;
+  iovec in_flight_{};  // of sending_
+  // Input that the session has not consumed, or that came while it was paused.
+  ByteQueue unread_;
+
+  TimePoint session_deadline_ = kNever;
+  // Of the operation that the state waits for: connect, write stall, linger.
+  TimePoint io_deadline_ = kNever;
+  size_t lingered_bytes_ = 0;
+
+  State state_;
+  CloseReason reason_ = CloseReason::kNone;
+  CloseReason abort_reason_ = CloseReason::kNone;  // asked for, not yet carried out
+  bool in_callback_ : 1 = false;
+  bool settle_scheduled_ : 1 = false;
+  bool receiving_ : 1 = false;   // armed at the backend
+  bool send_in_flight_ : 1 = false;
+  bool paused_ : 1 = false;      // by the session
+  bool eof_seen_ : 1 = false;
+  bool eof_told_ : 1 = false;
+  bool close_requested_ : 1 = false;
+  bool output_blocked_ : 1 = false;
+  bool drained_due_ : 1 = false;   // OnOutputDrained() is to be called
+  bool drain_due_ : 1 = false;     // OnDrain() is to be called
+  bool deadline_due_ : 1 = false;  // OnDeadline() is to be called
+  bool opened_ : 1 = false;
+};
+
+}  // namespace quintet
+
+#endif  // QUINTET_NET_CONNECTION_H_

@@ -1,0 +1,18 @@
+#include "net/http/exchange.h"
+
+namespace quintet::http {
+
+void Exchange::Reply(int status, std::string_view text) {
+  response_.SetStatus(status);
+  response_.AddField("Content-Type", "text/plain");
+  response_.Send(text);
+}
+
+ExchangeHandle Exchange::Defer() {
+  deferred_ = true;
+  if (ticket_ == nullptr) ticket_ = std::make_shared<ExchangeHandle::Ticket>();
+  ticket_->session = session_;
+  return ExchangeHandle(transport_->executor(), ticket_);
+}
+
+}  // namespace quintet::http

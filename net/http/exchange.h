@@ -1,0 +1,70 @@
+// One request and its response, as a handler holds them.
+#ifndef QUINTET_NET_HTTP_EXCHANGE_H_
+#define QUINTET_NET_HTTP_EXCHANGE_H_
+
+#include <memory>
+#include <string_view>
+
+#include "absl/functional/any_invocable.h"
+#include "net/http/exchange_handle.h"
+#include "net/http/request.h"
+#include "net/http/response_writer.h"
+
+namespace quintet::http {
+
+// Lives from the call of its handler until the response is complete and the request read, or until
+// the connection is gone. Its methods are for the connection's thread, inside the handler and the
+// callbacks set here and tasks of ExchangeHandle::Run(); a reference must not be kept beyond.
+//
+// A handler answers at once, or it says how the answer will come: by Defer(), by OnBody() while the
+// body has not ended, or by OnDrained(). One that returns with none of these is answered for with
+// 500. Callbacks are destroyed, uncalled, when the connection goes first: what they own tells.
+class Exchange {
+ public:
+  // A piece of the request body, valid during the call. `last`: there is no more, and the piece may
+  // be empty.
+  using BodyCallback = absl::AnyInvocable<void(Exchange&, std::string_view piece, bool last)>;
+  using DrainedCallback = absl::AnyInvocable<void(Exchange&)>;
+
+  Exchange() = default;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  const Request& request() const { return *request_; }
+  ResponseWriter& response() { return response_; }
+
+  // A whole response of a few bytes: `text` as text/plain.
+  void Reply(int status, std::string_view text);
+
+  // For routes that stream the body: who takes it. To be set in the handler, or before a paused body
+  // is resumed: what comes while nobody takes it is dropped. Not null.
+  void OnBody(BodyCallback callback) { on_body_ = std::move(callback); }
+  // Holds the body back, which holds the peer back in the end; a piece already read may still come.
+  // While it is held back only the request's own deadline runs.
+  void PauseBody() { body_paused_ = true; }
+  void ResumeBody() { body_paused_ = false; }
+
+  // Called each time that ResponseWriter::blocked() has become false again. Not null.
+  void OnDrained(DrainedCallback callback) { on_drained_ = std::move(callback); }
+
+  // The answer comes later, perhaps from another thread, by the handle. Requests behind this one
+  // wait meanwhile; its own deadline (Timeouts::request) goes on.
+  ExchangeHandle Defer();
+
+ private:
+  friend class ServerSession;
+
+  const Request* request_ = nullptr;
+  ResponseWriter response_;
+  BodyCallback on_body_;
+  DrainedCallback on_drained_;
+  bool body_paused_ = false;
+  bool deferred_ = false;
+  Transport* transport_ = nullptr;
+  ServerSession* session_ = nullptr;
+  std::shared_ptr<ExchangeHandle::Ticket> ticket_;
+};
+
+}  // namespace quintet::http
+
+#endif  // QUINTET_NET_HTTP_EXCHANGE_H_

@@ -1,0 +1,249 @@
+#include "net/http/request_reader.h"
+
+#include <algorithm>
+
+#include "net/http/syntax.h"
+#include "net/http/target.h"
+
+namespace quintet::http {
+namespace {
+
+// Room that a reader keeps between requests: above this, Trim() gives the memory back.
+constexpr size_t kKeptHeadBytes = 4 << 10;
+constexpr size_t kKeptFields = 64;
+
+constexpr std::string_view kCrLf = "\r\n";
+
+}  // namespace
+
+// The parser sees the whole head in one call, so that each of its spans comes in one piece.
+struct RequestReader::Callbacks {
+  static RequestReader& reader(llhttp_t* parser) {
+    return *static_cast<RequestReader*>(parser->data);
+  }
+
+  static int OnTarget(llhttp_t* parser, const char* at, size_t size) {
+    reader(parser).request_.target_ = std::string_view(at, size);
+    return HPE_OK;
+  }
+  static int OnFieldName(llhttp_t* parser, const char* at, size_t size) {
+    // Trailers are checked and dropped.
+    if (!reader(parser).headers_complete_) {
+      reader(parser).request_.fields_.push_back({std::string_view(at, size), {}});
+    }
+    return HPE_OK;
+  }
+  static int OnFieldValue(llhttp_t* parser, const char* at, size_t size) {
+    if (!reader(parser).headers_complete_) {
+      reader(parser).request_.fields_.back().value = TrimWhitespace(std::string_view(at, size));
+    }
+    return HPE_OK;
+  }
+  static int OnHeadersComplete(llhttp_t* parser) {
+    reader(parser).headers_complete_ = true;
+    // No protocol to upgrade to is offered here: Upgrade is ignored (RFC 9110 section 7.8), and the
+    // body is read as usual.
+    parser->upgrade = 0;
+    return HPE_OK;
+  }
+  static int OnBody(llhttp_t* parser, const char* at, size_t size) {
+    reader(parser).piece_ = std::string_view(at, size);
+    return HPE_OK;
+  }
+  static int OnChunkHeader(llhttp_t* parser) {
+    reader(parser).chunk_begun_ = true;
+    reader(parser).remaining_ = parser->content_length;
+    return HPE_OK;
+  }
+  static int OnMessageComplete(llhttp_t* parser) {
+    reader(parser).complete_ = true;
+    return HPE_PAUSED;
+  }
+
+  static const llhttp_settings_t* Settings() {
+    static const llhttp_settings_t settings = [] {
+      llhttp_settings_t made;
+      llhttp_settings_init(&made);
+      made.on_url = OnTarget;
+      made.on_header_field = OnFieldName;
+      made.on_header_value = OnFieldValue;
+      made.on_headers_complete = OnHeadersComplete;
+      made.on_body = OnBody;
+      made.on_chunk_header = OnChunkHeader;
+      made.on_message_complete = OnMessageComplete;
+      return made;
+    }();
+    return &settings;
+  }
+};
+
+void RequestReader::Start(const Limits& limits) {
+  phase_ = Phase::kHead;
+  headers_complete_ = false;
+  complete_ = false;
+  chunk_begun_ = false;
+  status_ = 0;
+  remaining_ = 0;
+  body_bytes_ = 0;
+  piece_ = {};
+  limits_ = &limits;
+  head_.clear();
+  scanner_.Start(limits);
+  request_.fields_.clear();
+  request_.path_rest_ = {};
+  request_.body_ = {};
+}
+
+void RequestReader::Trim() {
+  if (head_.capacity() > kKeptHeadBytes) head_ = std::string();
+  if (request_.fields_.capacity() > kKeptFields) request_.fields_ = std::vector<Field>();
+}
+
+bool RequestReader::is_head_request() const {
+  const size_t begin = std::min(head_.find_first_not_of(kCrLf), head_.size());
+  return std::string_view(head_).substr(begin).starts_with("HEAD ");
+}
+
+RequestReader::Event RequestReader::Refuse(int status) {
+  status_ = status;
+  return Event::kRefused;
+}
+
+bool RequestReader::Parse(std::string_view bytes) {
+  const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
+  return error == HPE_OK || (error == HPE_PAUSED && complete_);
+}
+
+RequestReader::Event RequestReader::Next(std::string_view& input) {
+  piece_ = {};
+  if (complete_ && phase_ != Phase::kHead) return Event::kEnd;
+  switch (phase_) {
+    case Phase::kHead:
+      return ReadHead(input);
+    case Phase::kBody:
+    case Phase::kChunkData:
+      return ReadBody(input);
+    case Phase::kChunkLine:
+      return ReadChunkLine(input);
+    case Phase::kChunkEnd:
+      return ReadChunkEnd(input);
+    case Phase::kTrailers:
+      return ReadTrailers(input);
+  }
+  return Event::kMore;
+}
+
+RequestReader::Event RequestReader::ReadHead(std::string_view& input) {
+  size_t used = 0;
+  const HeadScanner::Result result = scanner_.Scan(input, used);
+  head_.append(input.substr(0, used));
+  input.remove_prefix(used);
+  if (result == HeadScanner::Result::kRefused) return Refuse(scanner_.status());
+  return result == HeadScanner::Result::kComplete ? ParseHead() : Event::kMore;
+}
+
+RequestReader::Event RequestReader::ParseHead() {
+  // A higher minor version is served as HTTP/1.1 (RFC 9110 section 2.5); the parser would refuse it.
+  request_.minor_version_ = std::min(scanner_.minor_version(), 1);
+  head_[scanner_.minor_version_offset()] = static_cast<char>('0' + request_.minor_version_);
+
+  llhttp_init(&parser_, HTTP_REQUEST, Callbacks::Settings());
+  parser_.data = this;
+  if (!Parse(head_)) {
+    // The version is sound. What the parser still has against a request line is its method: unknown,
+    // or of a protocol that is not HTTP/1.x.
+    const llhttp_errno_t error = llhttp_get_errno(&parser_);
+    const bool method_unknown = error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ||
+                                error == HPE_PAUSED_H2_UPGRADE || error == HPE_INVALID_VERSION;
+    return Refuse(method_unknown ? 501 : 400);
+  }
+  // Both layers must have seen the same request.
+  if (!headers_complete_ || request_.fields_.size() != scanner_.field_count()) return Refuse(400);
+
+  request_.method_ = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(&parser_)));
+  request_.framing_ = ReadFraming(request_.minor_version_, request_.fields_);
+  const Framing& framing = request_.framing_;
+  if (framing.status != 0) return Refuse(framing.status);
+  const Target target = ParseTarget(request_.method_, request_.target_);
+  if (target.status != 0) return Refuse(target.status);
+  request_.path_ = target.path;
+  request_.query_ = target.query;
+  request_.host_ = target.authority.empty() ? framing.host : target.authority;
+
+  switch (framing.body) {
+    case BodyKind::kNone:
+      phase_ = Phase::kBody;
+      break;
+    case BodyKind::kLength:
+      phase_ = Phase::kBody;
+      remaining_ = framing.length;
+      break;
+    case BodyKind::kChunked:
+      phase_ = Phase::kChunkLine;
+      chunk_scanner_.Start(limits_->chunk_line_bytes);
+      break;
+  }
+  const bool has_more = framing.body == BodyKind::kChunked || remaining_ != 0;
+  if (complete_ == has_more) return Refuse(400);
+  return Event::kHead;
+}
+
+RequestReader::Event RequestReader::ReadBody(std::string_view& input) {
+  if (input.empty()) return Event::kMore;
+  const std::string_view bytes = input.substr(0, std::min<uint64_t>(input.size(), remaining_));
+  input.remove_prefix(bytes.size());
+  remaining_ -= bytes.size();
+  body_bytes_ += bytes.size();
+  if (!Parse(bytes) || piece_.size() != bytes.size()) return Refuse(400);
+  if (phase_ == Phase::kChunkData) {
+    if (remaining_ == 0) phase_ = Phase::kChunkEnd;
+  } else if (complete_ != (remaining_ == 0)) {
+    return Refuse(400);
+  }
+  return Event::kBody;
+}
+
+RequestReader::Event RequestReader::ReadChunkLine(std::string_view& input) {
+  size_t used = 0;
+  std::string_view digits;
+  const ChunkScanner::Result result = chunk_scanner_.ScanLine(input, used, digits);
+  if (result == ChunkScanner::Result::kRefused) return Refuse(400);
+  input.remove_prefix(used);
+  // Extensions are ignored (RFC 9112 section 7.1.1): they end here.
+  if (!digits.empty() && !Parse(digits)) return Refuse(400);
+  if (result == ChunkScanner::Result::kMore) return Event::kMore;
+
+  chunk_begun_ = false;
+  if (!Parse(kCrLf) || !chunk_begun_) return Refuse(400);
+  if (remaining_ == 0) {
+    scanner_.StartTrailers();
+    phase_ = Phase::kTrailers;
+    return ReadTrailers(input);
+  }
+  phase_ = Phase::kChunkData;
+  return ReadBody(input);
+}
+
+RequestReader::Event RequestReader::ReadChunkEnd(std::string_view& input) {
+  size_t used = 0;
+  const ChunkScanner::Result result = chunk_scanner_.ScanDataEnd(input, used);
+  if (result == ChunkScanner::Result::kRefused) return Refuse(400);
+  input.remove_prefix(used);
+  if (result == ChunkScanner::Result::kMore) return Event::kMore;
+  if (!Parse(kCrLf)) return Refuse(400);
+  phase_ = Phase::kChunkLine;
+  return ReadChunkLine(input);
+}
+
+RequestReader::Event RequestReader::ReadTrailers(std::string_view& input) {
+  size_t used = 0;
+  const HeadScanner::Result result = scanner_.Scan(input, used);
+  const std::string_view bytes = input.substr(0, used);
+  input.remove_prefix(used);
+  if (result == HeadScanner::Result::kRefused) return Refuse(scanner_.status());
+  if (!bytes.empty() && !Parse(bytes)) return Refuse(400);
+  if (result == HeadScanner::Result::kMore) return Event::kMore;
+  return complete_ ? Event::kEnd : Refuse(400);
+}
+
+}  // namespace quintet::http

@@ -1,0 +1,96 @@
+// Reads one request: the strict layer, then the parser.
+#ifndef QUINTET_NET_HTTP_REQUEST_READER_H_
+#define QUINTET_NET_HTTP_REQUEST_READER_H_
+
+#include <llhttp.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "net/http/chunk_scanner.h"
+#include "net/http/head_scanner.h"
+#include "net/http/options.h"
+#include "net/http/request.h"
+
+namespace quintet::http {
+
+// Pulled by its owner: each call of Next() reads up to the next event and no further, so that the
+// owner can stop between any two. Reused from request to request; keeps its buffers.
+//
+//   kHead          the head is complete and valid: request() is filled in
+//   kBody          piece() holds body bytes
+//   kEnd           the request is complete; nothing behind it was read
+//   kMore          the input is used up
+//   kRefused       status() says how to answer; then the connection closes
+//
+//   (start) -> kMore* -> kHead -> (kBody | kMore)* -> kEnd, with kRefused from anywhere.
+//
+// The head is copied once as it is scanned, which costs a fraction of what scanning costs, and makes
+// the views of a request independent of the input: a reply may come long after the input has gone.
+class RequestReader {
+ public:
+  enum class Event : uint8_t { kMore, kHead, kBody, kEnd, kRefused };
+
+  RequestReader() = default;
+  RequestReader(const RequestReader&) = delete;  // the parser holds its address
+  RequestReader& operator=(const RequestReader&) = delete;
+
+  // Begins the next request. `limits` outlives it.
+  void Start(const Limits& limits);
+  // Gives large buffers back; what a usual request needs stays.
+  void Trim();
+
+  // Reads from the front of `input` and removes what it read.
+  Event Next(std::string_view& input);
+
+  // An octet of the request has been seen; empty lines before it are none.
+  bool started() const { return phase_ != Phase::kHead || scanner_.started(); }
+  bool head_complete() const { return phase_ > Phase::kHead; }
+  bool complete() const { return complete_; }
+  // The request asks with HEAD, as far as one can tell even when it was refused.
+  bool is_head_request() const;
+
+  Request& request() { return request_; }
+  const Request& request() const { return request_; }
+  // After kBody: valid as long as the input.
+  std::string_view piece() const { return piece_; }
+  // After kRefused.
+  int status() const { return status_; }
+  // Body bytes so far, without their transfer coding.
+  uint64_t body_bytes() const { return body_bytes_; }
+
+ private:
+  enum class Phase : uint8_t { kHead, kBody, kChunkLine, kChunkData, kChunkEnd, kTrailers };
+  struct Callbacks;  // from the parser
+
+  Event ReadHead(std::string_view& input);
+  Event ParseHead();
+  Event ReadBody(std::string_view& input);
+  Event ReadChunkLine(std::string_view& input);
+  Event ReadChunkEnd(std::string_view& input);
+  Event ReadTrailers(std::string_view& input);
+  // Lets the parser see `bytes`; false when it refuses them.
+  bool Parse(std::string_view bytes);
+  Event Refuse(int status);
+
+  Phase phase_ = Phase::kHead;
+  bool headers_complete_ = false;
+  bool complete_ = false;       // the parser's word for it
+  bool chunk_begun_ = false;    // the parser has read a size line
+  int status_ = 0;
+  uint64_t remaining_ = 0;      // bytes left of the body, or of the chunk
+  uint64_t body_bytes_ = 0;
+  std::string_view piece_;
+  const Limits* limits_ = nullptr;
+  HeadScanner scanner_;
+  ChunkScanner chunk_scanner_;
+  llhttp_t parser_{};
+  Request request_;
+  std::string head_;  // the octets of the head, from the first empty line on
+};
+
+}  // namespace quintet::http
+
+#endif  // QUINTET_NET_HTTP_REQUEST_READER_H_

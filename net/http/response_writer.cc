@@ -1,0 +1,190 @@
+#include "net/http/response_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "net/http/status.h"
+#include "net/http/syntax.h"
+
+namespace quintet::http {
+namespace {
+
+// Up to here a body is copied behind its head, so that one write carries both; a larger one goes to
+// the transport by itself.
+constexpr size_t kCoalescedBodyBytes = 4 << 10;
+// Above this Trim() gives a buffer back.
+constexpr size_t kKeptBytes = 8 << 10;
+
+constexpr std::string_view kCrLf = "\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+// Fields that the writer sends itself, or that belong to the connection rather than to the response.
+constexpr std::array<std::string_view, 8> kOwnFields = {
+    "Content-Length", "Transfer-Encoding", "Connection", "Date",
+    "Server",         "Keep-Alive",        "Upgrade",    "Trailer"};
+
+}  // namespace
+
+void ResponseWriter::Start(const Terms& terms) {
+  state_ = State::kFresh;
+  coding_ = Coding::kLength;
+  head_request_ = terms.head_request;
+  http_1_0_ = terms.http_1_0;
+  keep_alive_ = false;
+  close_after_ = false;
+  has_length_ = false;
+  status_ = 200;
+  length_ = 0;
+  written_ = 0;
+  transport_ = terms.transport;
+  dates_ = terms.dates;
+  server_name_ = terms.server_name;
+  fields_.clear();
+  out_.clear();
+}
+
+void ResponseWriter::Trim() {
+  if (fields_.capacity() > kKeptBytes) fields_ = std::string();
+  if (out_.capacity() > kKeptBytes) out_ = std::string();
+}
+
+void ResponseWriter::SetStatus(int status) {
+  if (begun()) return;
+  status_ = status >= 200 && status <= 599 ? status : 500;
+}
+
+bool ResponseWriter::AddField(std::string_view name, std::string_view value) {
+  if (begun() || !IsToken(name) || !IsFieldValue(value)) return false;
+  for (const std::string_view own : kOwnFields) {
+    if (EqualsIgnoreCase(name, own)) return false;
+  }
+  fields_.append(name).append(": ").append(value).append(kCrLf);
+  return true;
+}
+
+void ResponseWriter::SetContentLength(uint64_t bytes) {
+  if (begun()) return;
+  has_length_ = true;
+  length_ = bytes;
+}
+
+bool ResponseWriter::body_allowed() const { return !head_request_ && StatusHasContent(status_); }
+
+void ResponseWriter::AppendNumber(uint64_t value, int base) {
+  std::array<char, 20> digits{};
+  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value, base);
+  out_.append(digits.data(), result.ptr);
+}
+
+void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
+  if (status_ == 200) {
+    out_.append("HTTP/1.1 200 OK\r\n");
+  } else {
+    out_.append("HTTP/1.1 ");
+    AppendNumber(static_cast<uint64_t>(status_), 10);
+    out_.append(" ").append(StatusReason(status_)).append(kCrLf);
+  }
+  out_.append(dates_->FieldLine(transport_->now()));
+  if (!server_name_.empty()) out_.append("Server: ").append(server_name_).append(kCrLf);
+  out_.append(fields_);
+
+  if (!StatusHasContent(status_)) {
+    // A length has no meaning in 204 (RFC 9110 section 8.6); in 304 it would have to be that of the
+    // 200, which is known only where the handler has announced it.
+    if (status_ == 304 && has_length_) length = length_;
+    if (status_ == 204 || !has_length_) length.reset();
+    coding_ = Coding::kLength;
+  } else if (!length.has_value()) {
+    coding_ = http_1_0_ ? Coding::kUntilClose : Coding::kChunked;
+  }
+  if (length.has_value()) {
+    out_.append("Content-Length: ");
+    AppendNumber(*length, 10);
+    out_.append(kCrLf);
+  } else if (coding_ == Coding::kChunked) {
+    out_.append("Transfer-Encoding: chunked\r\n");
+  }
+
+  if (close_after_ || coding_ == Coding::kUntilClose) keep_alive_ = false;
+  if (!keep_alive_) {
+    out_.append("Connection: close\r\n");
+  } else if (http_1_0_) {
+    out_.append("Connection: keep-alive\r\n");
+  }
+  out_.append(kCrLf);
+  state_ = State::kStreaming;
+}
+
+void ResponseWriter::Flush() {
+  transport_->Write(out_);
+  out_.clear();
+}
+
+void ResponseWriter::Send(std::string_view body) {
+  if (begun()) return;
+  ComposeHead(body.size());
+  state_ = State::kEnded;
+  if (body_allowed()) {
+    if (body.size() > kCoalescedBodyBytes) {
+      Flush();
+      transport_->Write(body);
+      return;
+    }
+    out_.append(body);
+  }
+  Flush();
+}
+
+void ResponseWriter::AppendChunk(std::string_view piece) {
+  AppendNumber(piece.size(), 16);
+  out_.append(kCrLf);
+  if (piece.size() > kCoalescedBodyBytes) {
+    Flush();
+    transport_->Write(piece);
+  } else {
+    out_.append(piece);
+  }
+  out_.append(kCrLf);
+}
+
+void ResponseWriter::Write(std::string_view piece) {
+  if (ended()) return;
+  if (!begun()) ComposeHead(has_length_ ? std::optional<uint64_t>(length_) : std::nullopt);
+  if (has_length_ && piece.size() > length_ - written_) {
+    state_ = State::kFailed;
+    return;
+  }
+  written_ += piece.size();
+  // An empty chunk would end the body.
+  if (body_allowed() && !piece.empty()) {
+    if (coding_ == Coding::kChunked) {
+      AppendChunk(piece);
+    } else if (piece.size() > kCoalescedBodyBytes) {
+      if (!out_.empty()) Flush();
+      transport_->Write(piece);
+      return;
+    } else {
+      out_.append(piece);
+    }
+  }
+  if (!out_.empty()) Flush();
+}
+
+void ResponseWriter::End() {
+  if (ended()) return;
+  if (!begun()) {
+    // Nothing to stream after all. For HEAD the handler may have announced a length.
+    ComposeHead(has_length_ ? length_ : 0);
+    coding_ = Coding::kLength;
+  }
+  if (has_length_ && body_allowed() && written_ != length_) {
+    state_ = State::kFailed;
+  } else {
+    if (coding_ == Coding::kChunked && body_allowed()) out_.append(kLastChunk);
+    state_ = State::kEnded;
+  }
+  if (!out_.empty()) Flush();
+}
+
+}  // namespace quintet::http

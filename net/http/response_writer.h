@@ -1,0 +1,115 @@
+// Writes the response of one request.
+#ifndef QUINTET_NET_HTTP_RESPONSE_WRITER_H_
+#define QUINTET_NET_HTTP_RESPONSE_WRITER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/http/date_cache.h"
+#include "net/session.h"
+
+namespace quintet::http {
+
+// Status and fields first, then either Send(), once, or Write() as often as wanted and End(). On the
+// connection's thread, within callbacks of the exchange only. The framing (Content-Length, chunked,
+// or the end of the connection for HTTP/1.0), Date, Server and Connection are the writer's own
+// business, as is leaving out the body for HEAD, 204 and 304 (RFC 9112 section 6.3).
+class ResponseWriter {
+ public:
+  ResponseWriter() = default;
+  ResponseWriter(const ResponseWriter&) = delete;
+  ResponseWriter& operator=(const ResponseWriter&) = delete;
+
+  // 200 unless set. Outside 200 to 599: 500. Without effect once the head was sent.
+  void SetStatus(int status);
+
+  // Adds a field; several of one name are sent in the order they were added. False, and no field,
+  // when the name is no token, the value holds a control octet (so that none can split the
+  // response), the field is the writer's own business, or the head was sent.
+  bool AddField(std::string_view name, std::string_view value);
+
+  // Announces the length of a body that Write() will bring, in bytes. A body that then turns out
+  // shorter or longer closes the connection.
+  void SetContentLength(uint64_t bytes);
+
+  // Closes the connection after this response.
+  void CloseAfter() { close_after_ = true; }
+
+  // The whole body, with its length: completes the response. Copied before it returns.
+  void Send(std::string_view body);
+
+  // A piece of the body; copied before it returns. Takes all of it also when blocked().
+  void Write(std::string_view piece);
+  // Completes a response that Write() began; sends one without a body where it did not.
+  void End();
+
+  // The peer is slower than the handler: stop writing until Exchange::OnDrained() calls.
+  bool blocked() const { return transport_->output_blocked(); }
+
+  // The head was sent.
+  bool begun() const { return state_ != State::kFresh; }
+  // The response is complete.
+  bool ended() const { return state_ == State::kEnded || state_ == State::kFailed; }
+
+ private:
+  friend class ServerSession;
+  friend class ResponseWriterTestPeer;
+
+  enum class State : uint8_t {
+    kFresh,      // nothing sent
+    kStreaming,  // head sent, body to come
+    kEnded,      // complete
+    kFailed,     // can no longer be completed: close the connection
+  };
+  enum class Coding : uint8_t { kLength, kChunked, kUntilClose };
+
+  // What the request decides about its response.
+  struct Terms {
+    Transport* transport = nullptr;
+    DateCache* dates = nullptr;
+    std::string_view server_name;
+    bool head_request = false;
+    bool http_1_0 = false;
+  };
+
+  // Begins the next response.
+  void Start(const Terms& terms);
+  // Gives large buffers back.
+  void Trim();
+  // Lets the connection live on after the response, unless the handler or the framing are against
+  // it. Counts until the head is sent.
+  void set_keep_alive(bool keep_alive) { keep_alive_ = keep_alive; }
+  // After the head was sent: what it said.
+  bool keep_alive() const { return keep_alive_; }
+  bool failed() const { return state_ == State::kFailed; }
+
+  bool body_allowed() const;
+  // Composes the head into out_.
+  void ComposeHead(std::optional<uint64_t> length);
+  void AppendChunk(std::string_view piece);
+  void AppendNumber(uint64_t value, int base);
+  void Flush();
+
+  State state_ = State::kFresh;
+  Coding coding_ = Coding::kLength;
+  bool head_request_ = false;
+  bool http_1_0_ = false;
+  bool keep_alive_ = false;
+  bool close_after_ = false;
+  bool has_length_ = false;
+  int status_ = 200;
+  uint64_t length_ = 0;   // announced
+  uint64_t written_ = 0;  // of the body
+  Transport* transport_ = nullptr;
+  DateCache* dates_ = nullptr;
+  std::string_view server_name_;
+  std::string fields_;  // the handler's, as lines
+  std::string out_;     // composed and not yet handed to the transport
+};
+
+}  // namespace quintet::http
+
+#endif  // QUINTET_NET_HTTP_RESPONSE_WRITER_H_

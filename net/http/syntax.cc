@@ -1,0 +1,59 @@
+#include "net/http/syntax.h"
+
+#include <algorithm>
+
+namespace quintet::http {
+namespace {
+
+constexpr std::array<uint8_t, 256> MakeCharClasses() {
+  std::array<uint8_t, 256> classes{};
+  const auto add = [&classes](std::string_view chars, int bits) {
+    for (const char c : chars) {
+      classes[static_cast<uint8_t>(c)] = static_cast<uint8_t>(classes[static_cast<uint8_t>(c)] | bits);
+    }
+  };
+  constexpr std::string_view kDigits = "0123456789";
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  add(kDigits, kTokenChar | kTargetChar | kRegNameChar | kHexChar | kDigitChar);
+  add(kLetters, kTokenChar | kTargetChar | kRegNameChar);
+  add("abcdefABCDEF", kHexChar);
+  add("!#$%&'*+-.^_`|~", kTokenChar);
+  add("-._~!$&'()*+,;=%", kTargetChar | kRegNameChar);
+  add(":/?@[]", kTargetChar);
+  for (int c = 0x20; c < 256; ++c) {
+    if (c != 0x7f) classes[c] = static_cast<uint8_t>(classes[c] | kValueChar);
+  }
+  classes['\t'] = static_cast<uint8_t>(classes['\t'] | kValueChar);
+  return classes;
+}
+
+constexpr char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+constexpr bool IsWhitespace(char c) { return c == ' ' || c == '\t'; }
+
+}  // namespace
+
+constexpr std::array<uint8_t, 256> kCharClasses = MakeCharClasses();
+
+bool AllCharsOf(std::string_view text, CharClass char_class) {
+  return std::all_of(text.begin(), text.end(),
+                     [char_class](char c) { return IsCharOf(c, char_class); });
+}
+
+bool IsToken(std::string_view text) { return !text.empty() && AllCharsOf(text, kTokenChar); }
+
+bool IsFieldValue(std::string_view text) { return AllCharsOf(text, kValueChar); }
+
+bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return ToLower(x) == ToLower(y);
+         });
+}
+
+std::string_view TrimWhitespace(std::string_view text) {
+  while (!text.empty() && IsWhitespace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsWhitespace(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace quintet::http

@@ -1,0 +1,132 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "reactor/errno_class.h"
+
+namespace quintet {
+namespace {
+
+// Removes the file of a Unix socket that nobody listens on any more. Bind refuses an existing file,
+// also one that a dead process has left (unix(7), "Pathname sockets").
+absl::Status RemoveStaleSocketFile(const Address& address) {
+  const std::string path(address.unix_path());
+  struct stat info;
+  if (path.empty() || ::lstat(path.c_str(), &info) != 0) return absl::OkStatus();
+  if (!S_ISSOCK(info.st_mode)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(address.ToString(), ": exists and is not a socket"));
+  }
+  auto probe = Socket::CreateStream(address);
+  if (!probe.ok()) return probe.status();
+  if (::connect(probe->fd(), address.data(), address.size()) == 0 || errno != ECONNREFUSED) {
+    return absl::AlreadyExistsError(absl::StrCat(address.ToString(), ": address in use"));
+  }
+  ::unlink(path.c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Socket> ListenOn(const Address& address, const ListenOptions& options) {
+  auto socket = Socket::CreateStream(address);
+  if (!socket.ok()) return socket;
+  absl::Status status;
+  if (address.is_unix()) {
+    status = RemoveStaleSocketFile(address);
+  } else {
+    // Connections in TIME_WAIT must not keep a restarted server from its port.
+    status = socket->SetReuseAddress(true);
+    if (status.ok() && options.reuse_port) status = socket->SetReusePort(true);
+    if (status.ok()) status = socket->SetNoDelay(true);
+    if (status.ok() && address.family() == AF_INET6) status = socket->SetV6Only(true);
+  }
+  if (status.ok()) status = socket->Bind(address);
+  if (status.ok()) status = socket->Listen(options.backlog);
+  if (!status.ok()) return status;
+  return socket;
+}
+
+absl::StatusOr<ListenerPtr> Listener::Create(EventLoop& loop, Socket socket, Callback on_accept) {
+  ListenerPtr listener(new Listener(loop, socket.fd(), std::move(on_accept)));
+  const absl::Status status = loop.backend().Add(*listener);
+  if (!status.ok()) return status;
+  [[maybe_unused]] const int fd = socket.Release();  // the backend closes it
+  listener->Resume();
+  return listener;
+}
+
+Listener::Listener(EventLoop& loop, int fd, Callback on_accept)
+    : Source(fd), loop_(loop), on_accept_(std::move(on_accept)), paused_(true) {}
+
+void Listener::Pause() {
+  paused_ = true;
+  if (!armed_) return;
+  armed_ = false;
+  loop_.backend().StopAccept(*this);
+}
+
+void Listener::Resume() {
+  paused_ = false;
+  if (armed_ || exhausted_ || !attached()) return;
+  armed_ = true;
+  loop_.backend().StartAccept(*this);
+}
+
+void Listener::Retry() {
+  if (!exhausted_ || armed_ || paused_ || !attached()) return;
+  loop_.Cancel(retry_timer_);
+  armed_ = true;
+  loop_.backend().StartAccept(*this);
+}
+
+void Listener::OnCompletion(const Completion& completion) {
+  if (completion.op == Op::kClosed) {
+    if (destroyed_) loop_.Defer([this] { delete this; });
+    return;
+  }
+  if (completion.result < 0) {
+    OnAcceptError(-completion.result);
+    return;
+  }
+  ++accepted_;
+  exhausted_ = false;
+  on_accept_(Socket(completion.result));
+}
+
+void Listener::OnAcceptError(int error) {
+  armed_ = false;
+  const bool exhausted = IsDescriptorExhaustion(error) || IsMemoryExhaustion(error);
+  if (!exhausted_) {
+    ++exhaustions_;
+    if (loop_.log()) {
+      loop_.log()(LogLevel::kWarning,
+                  absl::StrCat("accept: ", strerror(error),
+                               exhausted ? "; accepting is paused until descriptors are free"
+                                         : "; will be tried again"));
+    }
+  }
+  exhausted_ = true;
+  loop_.Cancel(retry_timer_);
+  retry_timer_ = loop_.RunAfter(kRetryInterval, [this] { Retry(); });
+}
+
+void Listener::Destroy() {
+  if (!attached()) {
+    // The loop has gone away first, or never took the socket.
+    delete this;
+    return;
+  }
+  destroyed_ = true;
+  loop_.Cancel(retry_timer_);
+  loop_.backend().Close(*this, CloseMode::kClose);
+}
+
+}  // namespace quintet

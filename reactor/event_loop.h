@@ -1,0 +1,162 @@
+// The event loop: one thread, one backend, timers, tasks.
+#ifndef QUINTET_REACTOR_EVENT_LOOP_H_
+#define QUINTET_REACTOR_EVENT_LOOP_H_
+
+#include <signal.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "reactor/backend.h"
+#include "reactor/backend_factory.h"
+#include "reactor/clock.h"
+#include "reactor/log.h"
+#include "reactor/task_queue.h"
+#include "reactor/timer_table.h"
+#include "reactor/timer_wheel.h"
+#include "reactor/watcher.h"
+
+namespace quintet {
+
+class SignalWatcher;
+
+struct EventLoopOptions {
+  BackendOptions backend;
+
+  // Bounds of one turn, so that completions, timers and tasks cannot starve one another.
+  size_t max_completions_per_turn = 512;
+  size_t max_timers_per_turn = 512;
+};
+
+// What a loop did since it was made.
+struct EventLoopStats {
+  uint64_t turns = 0;
+  uint64_t tasks = 0;
+  uint64_t timers = 0;
+  uint64_t exceptions = 0;  // thrown by a user's callback, caught and logged
+};
+
+// Belongs to the thread of its first turn. It may be made on one thread and run on another (the
+// ring of io_uring is enabled by the first turn); until the first turn its methods may be called by
+// one thread at a time, from then on by that thread only. Post(), Stop() and InLoopThread() may be
+// called from any thread. Debug builds check. Destroy it on its own thread, or after that thread
+// has ended.
+//
+// An exception thrown by a callback ends at the loop: it is logged and counted, and the loop goes
+// on. (Connections are closed by it, see net/connection.h.)
+class EventLoop {
+ public:
+  // Errors: Unavailable (the backend cannot be set up; the text says step and errno),
+  // ResourceExhausted (no descriptors left).
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create(EventLoopOptions options = {});
+  // A loop on a backend and a clock of the caller's, as simulators do. `clock` must outlive it.
+  static std::unique_ptr<EventLoop> CreateWith(std::unique_ptr<Backend> backend, Clock& clock,
+                                               EventLoopOptions options = {});
+
+  // Closes what is still attached and delivers each kClosed; tasks that have not run are destroyed.
+  // Not from inside a callback of this loop.
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Runs turns until Stop(). A Stop() that came first makes it return at once. May be called again
+  // after it returned, on the same thread. Not from inside a callback (checked).
+  void Run();
+
+  // One turn, which waits at most `max_wait` (less if something is due). Returns whether anything
+  // was done: a completion, a task, a timer.
+  bool RunOnce(Duration max_wait);
+
+  // Any thread, also a signal handler: the current or the next Run() returns at the end of its turn.
+  void Stop();
+
+  // Any thread: `task` runs on the loop's thread within one turn. Tasks of one thread keep their
+  // order. Posting to a loop that is being destroyed is an error of the caller.
+  void Post(Task task);
+
+  // Loop's thread: `task` runs at the end of the current turn, before the loop waits again; from
+  // outside a turn, in the next one before it waits.
+  void Defer(Task task);
+
+  // Runs `task` at a time, after a delay, or again and again. Resolution TimerWheel::kTick, never
+  // early. Delays count from the present, not from the start of the turn. A periodic timer that
+  // fell behind (a long callback, a suspended machine) skips the missed periods.
+  TimerHandle RunAt(TimePoint when, Task task);
+  TimerHandle RunAfter(Duration delay, Task task);
+  TimerHandle RunEvery(Duration period, Task task);
+  // True when the timer was armed. From inside its own callback: stops a periodic one.
+  bool Cancel(TimerHandle timer);
+
+  // The same with a timer that the caller embeds, for what must not allocate.
+  void StartTimer(Timer& timer, TimePoint expiry) { timers_.Start(timer, expiry); }
+  static void CancelTimer(Timer& timer) { TimerWheel::Cancel(timer); }
+
+  // Watches a descriptor that stays the caller's: it must be non-blocking, stay open for as long as
+  // the watch lives, and be in no other source of this loop. The callback may destroy the watch.
+  // Errors: those of Backend::Add() and Backend::Watch().
+  absl::StatusOr<WatcherPtr> Watch(int fd, Readiness interest, Trigger trigger,
+                                   Watcher::Callback callback);
+
+  // Calls `callback` on the loop's thread when the process is sent signal `signo`, through
+  // signalfd(2). Blocks the signal in the calling thread, so call it before other threads start.
+  // One callback per signal and loop (AlreadyExists). UnwatchSignal and the loop's end restore the
+  // calling thread's mask for it.
+  using SignalCallback = absl::AnyInvocable<void(int signo)>;
+  absl::Status WatchSignal(int signo, SignalCallback callback);
+  void UnwatchSignal(int signo);
+
+  // The time at which the current turn began to deliver: read once a turn. Outside of a turn, and
+  // for measuring, ask clock().
+  TimePoint now() const { return now_; }
+  Clock& clock() { return clock_; }
+
+  bool InLoopThread() const;
+  Backend& backend() { return *backend_; }
+  const EventLoopStats& stats() const { return stats_; }
+  const LogFunction& log() const { return options_.backend.log; }
+
+ private:
+  EventLoop(std::unique_ptr<Clock> owned_clock, Clock& clock, std::unique_ptr<Backend> backend,
+            EventLoopOptions options);
+
+  void BindToThread();
+  bool Turn(TimePoint deadline);
+  size_t RunTasks();
+  size_t RunDeferred();
+  void WaitUntil(TimePoint deadline);
+  size_t Dispatch();
+  size_t FireTimers();
+  void Drain();
+  // Calls `callback` and keeps what it throws from leaving the loop.
+  template <typename Callback>
+  void Guard(Callback&& callback);
+  void ReportException(const char* what);
+  void CheckThread() const;
+
+  const std::unique_ptr<Clock> owned_clock_;  // null when the caller passed one in
+  Clock& clock_;
+  const EventLoopOptions options_;
+  const std::unique_ptr<Backend> backend_;
+  TimePoint now_;
+  TimerWheel timers_;
+  TimerTable timer_table_;
+  TaskQueue posted_;
+  std::vector<Task> deferred_;
+  std::vector<Task> running_deferred_;  // kept for its capacity
+  std::unique_ptr<SignalWatcher> signals_;
+  std::atomic<bool> stop_ = false;
+  std::atomic<std::thread::id> owner_ = std::thread::id();
+  bool in_turn_ = false;
+  EventLoopStats stats_;
+};
+
+}  // namespace quintet
+
+#endif  // QUINTET_REACTOR_EVENT_LOOP_H_

@@ -1,0 +1,257 @@
+// The half of UringBackend that takes completions from the kernel and delivers them.
+#include <errno.h>
+#include <unistd.h>
+
+#include <cassert>
+
+#include "reactor/errno_class.h"
+#include "reactor/poll_bits.h"
+#include "reactor/uring_backend.h"
+
+namespace quintet {
+namespace {
+
+// What a kReady may tell. The kernel's poll adds RDHUP, HUP and ERR unasked; a half-closed peer is
+// nothing to those who do not read.
+Readiness Reportable(const UringSource& source) {
+  if (!Any(source.interest)) return Readiness::kNone;
+  Readiness reportable = source.interest | Readiness::kHangup | Readiness::kError;
+  if (Any(source.interest & Readiness::kReadable)) reportable |= Readiness::kReadHangup;
+  return reportable;
+}
+
+uint16_t BufferOf(const io_uring_cqe& cqe) {
+  if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) return CompletionStore::kNoBuffer;
+  return static_cast<uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+}
+
+}  // namespace
+
+// Empties the completion queue: room for the kernel, and a fair order for Next().
+uint32_t UringBackend::Harvest() {
+  const uint32_t reaped = ring_->Reap([this](const io_uring_cqe& cqe) { OnCqe(cqe); });
+  stats_.events += reaped;
+  return reaped;
+}
+
+void UringBackend::OnCqe(const io_uring_cqe& cqe) {
+  const UringName name = UringName::Unpack(cqe.user_data);
+  const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
+  if (name.op == UringOp::kCancel) return;  // failed: the operation was over, or nearly
+  if (name.op == UringOp::kWake) {
+    OnWake(cqe.res, more);
+    return;
+  }
+  if (!table_.IsCurrent(name.id)) {
+    assert(false && "a source was freed with an operation in flight");
+    OnLateCqe(name.op, cqe);
+    return;
+  }
+  const uint32_t slot = name.id.slot;
+  const UringOps bit = Bit(name.op);
+  UringSource& source = table_[slot];
+  assert((source.in_flight & bit) != 0);
+  if (!more) {
+    source.in_flight &= static_cast<UringOps>(~bit);
+    source.cancelling &= static_cast<UringOps>(~bit);
+    --in_flight_;
+  }
+  if (source.closing) {
+    OnLateCqe(name.op, cqe);
+    if (source.in_flight == 0) FinishClose(slot);
+    return;
+  }
+  switch (name.op) {
+    case UringOp::kAccept:
+      OnAccept(slot, cqe.res);
+      break;
+    case UringOp::kConnect:
+      source.wanted &= static_cast<UringOps>(~bit);
+      Queue(slot, Op::kConnect, cqe.res);
+      break;
+    case UringOp::kRecv:
+      OnRecv(slot, cqe);
+      break;
+    case UringOp::kSend:
+      OnSend(slot, cqe.res);
+      break;
+    case UringOp::kPoll:
+      OnPoll(slot, cqe.res, more);
+      break;
+    case UringOp::kCancel:
+    case UringOp::kWake:
+      break;
+  }
+  if (!more && cqe.res >= 0 && (source.wanted & bit) != 0 &&
+      (name.op != UringOp::kPoll || source.trigger == Trigger::kEdge)) {
+    ++stats_.multishot_rearms;
+  }
+  if (((source.wanted ^ source.in_flight) & bit) != 0) MarkDirty(slot);
+}
+
+// An operation of a closing source: it may have succeeded, and what it brought has no taker.
+void UringBackend::OnLateCqe(UringOp op, const io_uring_cqe& cqe) {
+  if (cqe.res >= 0) ++stats_.stale_events;
+  if (op == UringOp::kAccept && cqe.res >= 0) ::close(cqe.res);
+  const uint16_t buffer = BufferOf(cqe);
+  if (buffer == CompletionStore::kNoBuffer) return;
+  buffers_->Take(buffer, 0);
+  buffers_->Return(buffer);
+}
+
+void UringBackend::OnWake(int32_t result, bool more) {
+  if (result >= 0) {
+    woken_ = true;
+    wake_armed_ = more;
+    return;
+  }
+  // No memory for the poll. Armed again after a pause; until then it counts as armed.
+  ++stats_.exhaustion_retries;
+  wake_delayed_ = true;
+  if (retry_at_ == kNever) retry_at_ = AddSaturated(clock_.Now(), kExhaustionRetry);
+}
+
+void UringBackend::OnAccept(uint32_t slot, int32_t result) {
+  if (result >= 0) {
+    Queue(slot, Op::kAccept, result);
+  } else if (result == -EAGAIN) {
+    ++stats_.empty_accepts;
+  } else if (IsTransientAcceptError(-result)) {
+    ++stats_.accept_retries;
+  } else if (result != -ECANCELED) {
+    table_[slot].wanted &= static_cast<UringOps>(~Bit(UringOp::kAccept));
+    Queue(slot, Op::kAccept, result);
+  }
+}
+
+void UringBackend::OnRecv(uint32_t slot, const io_uring_cqe& cqe) {
+  UringSource& source = table_[slot];
+  const uint16_t buffer = BufferOf(cqe);
+  if (cqe.res > 0) {
+    buffers_->Take(buffer, static_cast<size_t>(cqe.res));
+    Queue(slot, Op::kRecv, cqe.res, buffer);
+    return;
+  }
+  if (buffer != CompletionStore::kNoBuffer) {
+    buffers_->Take(buffer, 0);
+    buffers_->Return(buffer);
+  }
+  switch (-cqe.res) {
+    case ECANCELED:
+      return;
+    case ENOBUFS:
+      // Nothing is lost, the bytes wait in the socket.
+      ++stats_.buffer_starvation;
+      if ((source.wanted & Bit(UringOp::kRecv)) == 0 || source.starved) return;
+      source.starved = true;
+      starved_.Push(IdOf(slot));
+      return;
+    case ENOMEM:
+      Delay(slot, UringOp::kRecv);
+      return;
+    case EAGAIN:
+      source.poll_first |= Bit(UringOp::kRecv);
+      return;
+    case EINTR:
+      return;
+    default:
+      // End of file or an error, once. Also after StopRecv: an error that was read from the socket
+      // is not there to be read again.
+      source.wanted &= static_cast<UringOps>(~Bit(UringOp::kRecv));
+      source.recv_ended = true;
+      Queue(slot, Op::kRecv, cqe.res);
+  }
+}
+
+void UringBackend::OnSend(uint32_t slot, int32_t result) {
+  UringSource& source = table_[slot];
+  if (result == -EAGAIN) {
+    source.poll_first |= Bit(UringOp::kSend);
+  } else if (IsMemoryExhaustion(-result) || result == 0) {
+    Delay(slot, UringOp::kSend);
+  } else if (result != -EINTR && result != -ECANCELED) {
+    source.wanted &= static_cast<UringOps>(~Bit(UringOp::kSend));
+    Queue(slot, Op::kSend, result);
+  }
+}
+
+void UringBackend::OnPoll(uint32_t slot, int32_t result, bool more) {
+  UringSource& source = table_[slot];
+  if (!more) source.poll_renew = false;
+  if (result == -ECANCELED) return;
+  if (result == -ENOMEM) {
+    Delay(slot, UringOp::kPoll);
+    return;
+  }
+  Readiness ready = Readiness::kError;
+  if (result >= 0) {
+    ready = FromPollBits(static_cast<uint32_t>(result)) & Reportable(source);
+  } else {
+    // EBADF and the like: closed behind our back. Said once.
+    source.wanted &= static_cast<UringOps>(~Bit(UringOp::kPoll));
+  }
+  if (!Any(ready)) {
+    // Level: asked again it would say the same at once, without end. A multishot poll tells when
+    // something changes.
+    if (source.trigger == Trigger::kLevel) source.poll_quiet = true;
+    return;
+  }
+  if (source.trigger == Trigger::kLevel && more) {
+    source.poll_renew = true;
+    source.poll_quiet = false;
+  }
+  source.ready |= ready;
+  if (source.ready_queued) return;
+  source.ready_queued = true;
+  Queue(slot, Op::kReady, 0);
+}
+
+void UringBackend::Queue(uint32_t slot, Op op, int32_t result, uint16_t buffer) {
+  UringSource& source = table_[slot];
+  queued_.Append(source, op, result, buffer);
+  if (source.has_turn) return;
+  source.has_turn = true;
+  turns_.Push(IdOf(slot));
+}
+
+// Takes the oldest completion of the slot. False when there is nothing to tell after all.
+bool UringBackend::Deliver(uint32_t slot, Completion* completion) {
+  UringSource& state = table_[slot];
+  const CompletionStore::Item item = queued_.Pop(state);
+  *completion = {.source = table_.source(slot), .data = {}, .result = item.result, .op = item.op};
+  switch (item.op) {
+    case Op::kRecv:
+      if (item.buffer == CompletionStore::kNoBuffer) return true;
+      completion->data = buffers_->Data(item.buffer, static_cast<size_t>(item.result));
+      last_buffer_ = item.buffer;
+      return true;
+    case Op::kReady:
+      // The interest may have changed since.
+      completion->result = static_cast<int32_t>(state.ready & Reportable(state));
+      state.ready = Readiness::kNone;
+      state.ready_queued = false;
+      MarkDirty(slot);
+      return completion->result != 0;
+    case Op::kClosed:
+      table_.Erase(slot);
+      return true;
+    case Op::kAccept:
+    case Op::kConnect:
+    case Op::kSend:
+      return true;
+  }
+  return true;
+}
+
+// Gives up what was not delivered yet: its source is closing.
+void UringBackend::DropQueued(UringSource& source) {
+  while (source.first != UringSource::kNone) {
+    const CompletionStore::Item item = queued_.Pop(source);
+    ++stats_.stale_events;
+    if (item.op == Op::kAccept && item.result >= 0) ::close(item.result);
+    if (item.buffer != CompletionStore::kNoBuffer) buffers_->Return(item.buffer);
+  }
+  source.ready_queued = false;
+}
+
+}  // namespace quintet
