@@ -81,8 +81,9 @@ void Connection::Open() {
 
 void Connection::StartConnecting(const Address& address, Duration timeout) {
   session_->Attach(*this);
-  if (timeout > Duration::zero()) io_deadline_ = AddSaturated(loop_.clock().Now(), timeout);
-  loop_.backend().StartConnect(*this, address.data(), address.size());
+  if (timeout > Duration::zero()) io_deadline_ = AddSaturated(present(), timeout);
+  connecting_to_ = std::make_unique<const Address>(address);
+  loop_.backend().StartConnect(*this, connecting_to_->data(), connecting_to_->size());
   UpdateTimer();
 }
 
@@ -175,6 +176,7 @@ void Connection::OnCompletion(const Completion& completion) {
 }
 
 void Connection::OnConnected(int32_t result) {
+  connecting_to_.reset();
   if (result < 0) {
     StartClosing(CloseReason::kConnectFailed, CloseMode::kClose);
     return;
@@ -307,6 +309,14 @@ void Connection::Settle() {
   if (closing()) return;
   UpdateReceiving();
   UpdateTimer();
+  // A callback behind the delivery of input may have resumed reading.
+  if (InputDue()) ScheduleSettle();
+}
+
+// Whether the session is to be called with kept input, or with the end of file behind it.
+bool Connection::InputDue() const {
+  if (!opened_ || paused_ || close_requested_) return false;
+  return !unread_.empty() || (eof_seen_ && !eof_told_);
 }
 
 void Connection::CallSessionWhereDue() {
@@ -351,7 +361,7 @@ void Connection::Flush() {
   in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
-    io_deadline_ = AddSaturated(now(), group_->options().write_stall_timeout);
+    io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
   }
   loop_.backend().StartSend(*this, {&in_flight_, 1});
 }
@@ -372,7 +382,7 @@ void Connection::FinishClose() {
     }
     SetState(State::kLingering);
     loop_.backend().ShutdownSend(*this);
-    io_deadline_ = AddSaturated(now(), group_->options().linger_timeout);
+    io_deadline_ = AddSaturated(present(), group_->options().linger_timeout);
   }
   if (state_ == State::kLingering &&
       (eof_seen_ || lingered_bytes_ > group_->options().linger_cap)) {

@@ -94,6 +94,7 @@ class Connection final : public Source, public Transport, private Timer {
   // Settling.
   void ScheduleSettle();
   void Settle();
+  bool InputDue() const;
   void CallSessionWhereDue();
   void Flush();
   void FinishClose();
@@ -109,6 +110,8 @@ class Connection final : public Source, public Transport, private Timer {
   void CallSession(Callback&& callback);
   void OnSessionThrew(const char* what);
 
+  // Not now(): tasks run before the turn has read the clock, maybe long after the last turn.
+  TimePoint present() const { return loop_.clock().Now(); }
   BlockPool* pool() { return group_ != nullptr ? &group_->pool() : nullptr; }
 
   EventLoop& loop_;
@@ -116,6 +119,8 @@ class Connection final : public Source, public Transport, private Timer {
   Connection* next_in_group_ = nullptr;
   Connection* previous_in_group_ = nullptr;
   std::unique_ptr<Session> session_;
+  // The kernel may read it until the connect has ended.
+  std::unique_ptr<const Address> connecting_to_;
 
   // Output in two parts: one that the kernel may be reading, left alone, and one that fills.
   ByteQueue sending_;

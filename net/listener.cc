@@ -75,13 +75,16 @@ void Listener::Pause() {
 
 void Listener::Resume() {
   paused_ = false;
-  if (armed_ || exhausted_ || !attached()) return;
-  armed_ = true;
-  loop_.backend().StartAccept(*this);
+  // Also in an episode of exhaustion, whose timer may have fired during the pause.
+  Arm();
 }
 
 void Listener::Retry() {
-  if (!exhausted_ || armed_ || paused_ || !attached()) return;
+  if (exhausted_ && !paused_) Arm();
+}
+
+void Listener::Arm() {
+  if (armed_ || !attached()) return;
   loop_.Cancel(retry_timer_);
   armed_ = true;
   loop_.backend().StartAccept(*this);
@@ -105,7 +108,10 @@ void Listener::OnAcceptError(int error) {
   armed_ = false;
   const bool exhausted = IsDescriptorExhaustion(error) || IsMemoryExhaustion(error);
   if (!exhausted_) {
-    ++exhaustions_;
+    if (exhausted) {
+      ++exhaustions_;
+      if (on_exhausted_) on_exhausted_();
+    }
     if (loop_.log()) {
       loop_.log()(LogLevel::kWarning,
                   absl::StrCat("accept: ", strerror(error),

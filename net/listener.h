@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "net/address.h"
@@ -50,6 +51,11 @@ class Listener final : public Source {
   // A descriptor may have become free: ends a pause for exhaustion now, not at the next interval.
   void Retry();
 
+  // Called when an episode of exhaustion begins.
+  void set_on_exhausted(std::function<void()> on_exhausted) {
+    on_exhausted_ = std::move(on_exhausted);
+  }
+
   uint64_t accepted() const { return accepted_; }
   // Episodes of exhaustion.
   uint64_t exhaustions() const { return exhaustions_; }
@@ -59,11 +65,13 @@ class Listener final : public Source {
   ~Listener() override = default;
 
   void OnCompletion(const Completion& completion) override;
+  void Arm();
   void OnAcceptError(int error);
   void Destroy();
 
   EventLoop& loop_;
   Callback on_accept_;
+  std::function<void()> on_exhausted_;
   TimerHandle retry_timer_;
   uint64_t accepted_ = 0;
   uint64_t exhaustions_ = 0;

@@ -14,6 +14,9 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Create(const ServerOptions& option
     auto listener = Listener::Create(*shard->loop_, std::move(socket),
                                      [raw = shard.get()](Socket s) { raw->OnAccept(std::move(s)); });
     if (!listener.ok()) return listener.status();
+    (*listener)->set_on_exhausted([raw = shard.get()] {
+      ConnectionCounters::Add(raw->accept_pauses_, 1);
+    });
     shard->listeners_.push_back(*std::move(listener));
   }
   return shard;
@@ -37,9 +40,6 @@ bool Shard::AtLimit() const {
 void Shard::OnAccept(Socket socket) {
   // Refused by the backend: the client is closed and counted (ConnectionCounters::refused).
   static_cast<void>(group_->Adopt(std::move(socket), sessions_.CreateSession()));
-  uint64_t pauses = 0;
-  for (const ListenerPtr& listener : listeners_) pauses += listener->exhaustions();
-  accept_pauses_.store(pauses, std::memory_order_relaxed);
   if (!AtLimit()) return;
   for (const ListenerPtr& listener : listeners_) listener->Pause();
 }
@@ -57,13 +57,16 @@ void Shard::OnConnectionClosed() {
 
 void Shard::Drain(Duration timeout) {
   listeners_.clear();
-  loop_->Cancel(drain_timer_);
   if (!std::exchange(draining_, true)) group_->Drain();
   if (group_->size() == 0) {
     loop_->Stop();
     return;
   }
-  drain_timer_ = loop_->RunAfter(timeout, [this] { group_->AbortAll(CloseReason::kAborted); });
+  const TimePoint deadline = AddSaturated(loop_->clock().Now(), timeout);
+  if (deadline >= drain_deadline_) return;
+  drain_deadline_ = deadline;
+  loop_->Cancel(drain_timer_);
+  drain_timer_ = loop_->RunAt(deadline, [this] { group_->AbortAll(CloseReason::kAborted); });
 }
 
 void Shard::TearDown() {

@@ -59,6 +59,7 @@ class Shard {
   std::shared_ptr<LoopExecutor> executor_;
   std::vector<ListenerPtr> listeners_;
   TimerHandle drain_timer_;
+  TimePoint drain_deadline_ = kNever;
   bool draining_ = false;
 };
 

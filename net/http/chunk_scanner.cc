@@ -7,8 +7,6 @@ namespace {
 
 constexpr int kMaxSignificantDigits = 16;  // 64 bits
 
-constexpr bool IsWhitespace(char c) { return c == ' ' || c == '\t'; }
-
 }  // namespace
 
 void ChunkScanner::Start(size_t line_bytes) {

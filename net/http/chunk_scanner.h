@@ -9,8 +9,8 @@
 namespace quintet::http {
 
 // Checks size lines, whatever the pieces they come in: one hexadecimal digit at least and no more
-// than 64 bits hold, extensions by their grammar (RFC 9112 section 7.1.1), CRLF at the end, a bounded
-// length. And the CRLF after each chunk's data.
+// than 64 bits hold, extensions by their grammar (RFC 9112 section 7.1.1), CRLF at the end, a
+// bounded length. And the CRLF after each chunk's data.
 class ChunkScanner {
  public:
   enum class Result : uint8_t { kMore, kComplete, kRefused };
@@ -18,8 +18,8 @@ class ChunkScanner {
   // `line_bytes`: the longest size line, without its CRLF.
   void Start(size_t line_bytes);
 
-  // Reads a size line from the front of `data`; `used` says how far. `digits` is the part of it that
-  // the parser needs: the octets of chunk-size that were in this piece. Extensions stay here.
+  // Reads a size line from the front of `data`; `used` says how far. `digits` is the part of it
+  // that the parser needs: the octets of chunk-size that were in this piece. Extensions stay here.
   Result ScanLine(std::string_view data, size_t& used, std::string_view& digits);
 
   // Reads the CRLF behind a chunk's data.

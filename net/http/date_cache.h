@@ -16,9 +16,9 @@ class DateCache {
   // `clock` outlives the cache.
   explicit DateCache(const WallClock& clock) : clock_(clock) {}
 
-  // The whole field line in IMF-fixdate with its CRLF (RFC 9110 section 5.6.7), valid until the next
-  // call. `now` is the monotonic time of this turn: it tells when the second is over without asking
-  // for the time of day. A step of the wall clock shows after a second at the latest.
+  // The whole field line in IMF-fixdate with its CRLF (RFC 9110 section 5.6.7), valid until the
+  // next call. `now` is the monotonic time of this turn: it tells when the second is over without
+  // asking for the time of day. A step of the wall clock shows after a second at the latest.
   std::string_view FieldLine(TimePoint now) {
     if (now >= expires_ || now < refreshed_) Refresh(now);
     return std::string_view(line_.data(), kLineBytes);

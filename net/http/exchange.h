@@ -36,8 +36,8 @@ class Exchange {
   // A whole response of a few bytes: `text` as text/plain.
   void Reply(int status, std::string_view text);
 
-  // For routes that stream the body: who takes it. To be set in the handler, or before a paused body
-  // is resumed: what comes while nobody takes it is dropped. Not null.
+  // For routes that stream the body: who takes it. To be set in the handler, or before a paused
+  // body is resumed: what comes while nobody takes it is dropped. Not null.
   void OnBody(BodyCallback callback) { on_body_ = std::move(callback); }
   // Holds the body back, which holds the peer back in the end; a piece already read may still come.
   // While it is held back only the request's own deadline runs.

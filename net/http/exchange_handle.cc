@@ -9,7 +9,8 @@ namespace quintet::http {
 bool ExchangeHandle::Run(Task task) const {
   if (executor_ == nullptr) return false;
   return executor_->Post([ticket = ticket_, late = std::move(task)]() mutable {
-    if (ticket->session != nullptr) ticket->session->RunLate(late);
+    if (ticket->session == nullptr) return;
+    ticket->session->RunLate([&late](Exchange& exchange) { late(exchange); });
   });
 }
 

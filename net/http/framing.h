@@ -24,8 +24,8 @@ struct Framing {
 };
 
 // Applies the rules on Host (RFC 9112 section 3.2), Content-Length and Transfer-Encoding (sections
-// 6.1 to 6.3), Connection (section 9.3) and Expect (RFC 9110 section 10.1.1). Wherever the RFC leaves
-// the choice between repairing and refusing an ambiguous framing, it is refused.
+// 6.1 to 6.3), Connection (section 9.3) and Expect (RFC 9110 section 10.1.1). Wherever the RFC
+// leaves the choice between repairing and refusing an ambiguous framing, it is refused.
 Framing ReadFraming(int minor_version, std::span<const Field> fields);
 
 }  // namespace quintet::http

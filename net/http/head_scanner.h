@@ -11,14 +11,15 @@
 
 namespace quintet::http {
 
-// Reads each octet once, in whatever pieces it comes: the verdict depends on the octets alone, never
-// on where they were cut. It extracts nothing; that is the parser's job.
+// Reads each octet once, in whatever pieces it comes: the verdict depends on the octets alone,
+// never on where they were cut. It extracts nothing; that is the parser's job.
 //
 // Enforced: empty lines before the request line are few; the method is a token of bounded length
-// (501 above: RFC 9112 section 3); single spaces; the target holds only octets of a URI; the version
-// is HTTP/1.x (505 for another major version, 400 for another grammar); lines end in CRLF; field
-// names are tokens with the colon right behind; no line begins with white space (obs-fold, section
-// 5.2); values hold no control octet but HTAB; request line (414), field bytes and count (431).
+// (501 above: RFC 9112 section 3); single spaces; the target holds only octets of a URI; the
+// version is HTTP/1.x (505 for another major version, 400 for another grammar); lines end in CRLF;
+// field names are tokens with the colon right behind; no line begins with white space (obs-fold,
+// section 5.2); values hold no control octet but HTAB; request line (414), field bytes and count
+// (431).
 class HeadScanner {
  public:
   enum class Result : uint8_t { kMore, kComplete, kRefused };

@@ -12,11 +12,11 @@
 namespace quintet::http {
 
 struct Limits {
-  size_t request_line_bytes = 8 << 10;  // above: 414 (RFC 9112 section 3 asks for 8000 at least)
-  size_t header_bytes = 32 << 10;       // all field lines of a request, also trailers; above: 431
-  size_t header_count = 100;            // field lines; above: 431
-  uint64_t body_bytes = 1 << 20;        // of routes that set no limit of their own; above: 413
-  size_t chunk_line_bytes = 1 << 10;    // a chunk's size line with its extensions; above: 400
+  size_t request_line_bytes = 8 << 10;   // above: 414 (RFC 9112 section 3 asks for 8000 at least)
+  size_t header_bytes = 32 << 10;        // all field lines of a request, also trailers; above: 431
+  size_t header_count = 100;             // field lines; above: 431
+  uint64_t body_bytes = 1 << 20;         // of routes that set no limit of their own; above: 413
+  size_t chunk_line_bytes = 1 << 10;     // a chunk's size line with its extensions; above: 400
   uint64_t requests_per_connection = 0;  // then "Connection: close"; 0: no limit
 };
 

@@ -1,5 +1,7 @@
 #include "net/http/request_reader.h"
 
+#include <llhttp.h>
+
 #include <algorithm>
 
 #include "net/http/syntax.h"
@@ -13,6 +15,21 @@ constexpr size_t kKeptHeadBytes = 4 << 10;
 constexpr size_t kKeptFields = 64;
 
 constexpr std::string_view kCrLf = "\r\n";
+
+// Makes spaces of the tabs around field values. Both are optional white space and mean nothing (RFC
+// 9110 section 5.6.3), but the parser does not recognise "chunked" or a length beside a tab.
+void ReplaceTabsAroundValues(std::string& head) {
+  if (head.find('\t') == std::string::npos) return;
+  size_t line_end = 0;
+  for (size_t line = 0; line < head.size(); line = line_end + kCrLf.size()) {
+    line_end = head.find(kCrLf, line);
+    size_t value = std::min(head.find(':', line), line_end);
+    while (++value < line_end && IsWhitespace(head[value])) head[value] = ' ';
+    for (size_t last = line_end; last > value && IsWhitespace(head[last - 1]); --last) {
+      head[last - 1] = ' ';
+    }
+  }
+}
 
 }  // namespace
 
@@ -77,6 +94,10 @@ struct RequestReader::Callbacks {
   }
 };
 
+RequestReader::RequestReader() : parser_(std::make_unique<llhttp_t>()) {}
+
+RequestReader::~RequestReader() = default;
+
 void RequestReader::Start(const Limits& limits) {
   phase_ = Phase::kHead;
   headers_complete_ = false;
@@ -110,7 +131,7 @@ RequestReader::Event RequestReader::Refuse(int status) {
 }
 
 bool RequestReader::Parse(std::string_view bytes) {
-  const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
+  const llhttp_errno_t error = llhttp_execute(parser_.get(), bytes.data(), bytes.size());
   return error == HPE_OK || (error == HPE_PAUSED && complete_);
 }
 
@@ -143,16 +164,19 @@ RequestReader::Event RequestReader::ReadHead(std::string_view& input) {
 }
 
 RequestReader::Event RequestReader::ParseHead() {
-  // A higher minor version is served as HTTP/1.1 (RFC 9110 section 2.5); the parser would refuse it.
+  // A higher minor version is served as HTTP/1.1 (RFC 9110 section 2.5); the parser would refuse
+  // it.
   request_.minor_version_ = std::min(scanner_.minor_version(), 1);
   head_[scanner_.minor_version_offset()] = static_cast<char>('0' + request_.minor_version_);
 
-  llhttp_init(&parser_, HTTP_REQUEST, Callbacks::Settings());
-  parser_.data = this;
+  ReplaceTabsAroundValues(head_);
+
+  llhttp_init(parser_.get(), HTTP_REQUEST, Callbacks::Settings());
+  parser_->data = this;
   if (!Parse(head_)) {
-    // The version is sound. What the parser still has against a request line is its method: unknown,
-    // or of a protocol that is not HTTP/1.x.
-    const llhttp_errno_t error = llhttp_get_errno(&parser_);
+    // The version is sound. What the parser still has against a request line is its method:
+    // unknown, or of a protocol that is not HTTP/1.x.
+    const llhttp_errno_t error = llhttp_get_errno(parser_.get());
     const bool method_unknown = error == HPE_INVALID_METHOD || error == HPE_INVALID_CONSTANT ||
                                 error == HPE_PAUSED_H2_UPGRADE || error == HPE_INVALID_VERSION;
     return Refuse(method_unknown ? 501 : 400);
@@ -160,7 +184,8 @@ RequestReader::Event RequestReader::ParseHead() {
   // Both layers must have seen the same request.
   if (!headers_complete_ || request_.fields_.size() != scanner_.field_count()) return Refuse(400);
 
-  request_.method_ = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(&parser_)));
+  request_.method_ =
+      llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(parser_.get())));
   request_.framing_ = ReadFraming(request_.minor_version_, request_.fields_);
   const Framing& framing = request_.framing_;
   if (framing.status != 0) return Refuse(framing.status);

@@ -2,10 +2,9 @@
 #ifndef QUINTET_NET_HTTP_REQUEST_READER_H_
 #define QUINTET_NET_HTTP_REQUEST_READER_H_
 
-#include <llhttp.h>
-
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -13,6 +12,9 @@
 #include "net/http/head_scanner.h"
 #include "net/http/options.h"
 #include "net/http/request.h"
+
+// llhttp_t of <llhttp.h>, which only the source needs.
+struct llhttp__internal_s;
 
 namespace quintet::http {
 
@@ -27,13 +29,15 @@ namespace quintet::http {
 //
 //   (start) -> kMore* -> kHead -> (kBody | kMore)* -> kEnd, with kRefused from anywhere.
 //
-// The head is copied once as it is scanned, which costs a fraction of what scanning costs, and makes
-// the views of a request independent of the input: a reply may come long after the input has gone.
+// The head is copied once as it is scanned, which costs a fraction of what scanning costs, and
+// makes the views of a request independent of the input: a reply may come long after the input has
+// gone.
 class RequestReader {
  public:
   enum class Event : uint8_t { kMore, kHead, kBody, kEnd, kRefused };
 
-  RequestReader() = default;
+  RequestReader();
+  ~RequestReader();
   RequestReader(const RequestReader&) = delete;  // the parser holds its address
   RequestReader& operator=(const RequestReader&) = delete;
 
@@ -77,16 +81,16 @@ class RequestReader {
 
   Phase phase_ = Phase::kHead;
   bool headers_complete_ = false;
-  bool complete_ = false;       // the parser's word for it
-  bool chunk_begun_ = false;    // the parser has read a size line
+  bool complete_ = false;     // the parser's word for it
+  bool chunk_begun_ = false;  // the parser has read a size line
   int status_ = 0;
-  uint64_t remaining_ = 0;      // bytes left of the body, or of the chunk
+  uint64_t remaining_ = 0;  // bytes left of the body, or of the chunk
   uint64_t body_bytes_ = 0;
   std::string_view piece_;
   const Limits* limits_ = nullptr;
   HeadScanner scanner_;
   ChunkScanner chunk_scanner_;
-  llhttp_t parser_{};
+  const std::unique_ptr<llhttp__internal_s> parser_;
   Request request_;
   std::string head_;  // the octets of the head, from the first empty line on
 };

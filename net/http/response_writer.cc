@@ -19,7 +19,8 @@ constexpr size_t kKeptBytes = 8 << 10;
 constexpr std::string_view kCrLf = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
-// Fields that the writer sends itself, or that belong to the connection rather than to the response.
+// Fields that the writer sends itself, or that belong to the connection rather than to the
+// response.
 constexpr std::array<std::string_view, 8> kOwnFields = {
     "Content-Length", "Transfer-Encoding", "Connection", "Date",
     "Server",         "Keep-Alive",        "Upgrade",    "Trailer"};

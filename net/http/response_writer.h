@@ -13,10 +13,10 @@
 
 namespace quintet::http {
 
-// Status and fields first, then either Send(), once, or Write() as often as wanted and End(). On the
-// connection's thread, within callbacks of the exchange only. The framing (Content-Length, chunked,
-// or the end of the connection for HTTP/1.0), Date, Server and Connection are the writer's own
-// business, as is leaving out the body for HEAD, 204 and 304 (RFC 9112 section 6.3).
+// Status and fields first, then either Send(), once, or Write() as often as wanted and End(). On
+// the connection's thread, within callbacks of the exchange only. The framing (Content-Length,
+// chunked, or the end of the connection for HTTP/1.0), Date, Server and Connection are the writer's
+// own business, as is leaving out the body for HEAD, 204 and 304 (RFC 9112 section 6.3).
 class ResponseWriter {
  public:
   ResponseWriter() = default;

@@ -66,9 +66,8 @@ absl::Status Router::Add(std::string_view method, std::string_view pattern, Hand
     auto at = std::find_if(prefixes_.begin(), prefixes_.end(),
                            [fixed](const auto& entry) { return entry.first == fixed; });
     if (at == prefixes_.end()) {
-      at = std::find_if(prefixes_.begin(), prefixes_.end(), [fixed](const auto& entry) {
-        return entry.first.size() < fixed.size();
-      });
+      at = std::find_if(prefixes_.begin(), prefixes_.end(),
+                        [fixed](const auto& entry) { return entry.first.size() < fixed.size(); });
       at = prefixes_.emplace(at, std::string(fixed), Endpoint());
     }
     endpoint = &at->second;
@@ -79,8 +78,8 @@ absl::Status Router::Add(std::string_view method, std::string_view pattern, Hand
   for (const auto& route : endpoint->routes) {
     if (route->method == method) return Invalid("registered twice", method, pattern);
   }
-  endpoint->routes.push_back(std::make_unique<Route>(
-      Route{std::string(method), std::move(handler), std::move(options)}));
+  endpoint->routes.push_back(
+      std::make_unique<Route>(Route{std::string(method), std::move(handler), std::move(options)}));
   AddMethod(method, endpoint->allow);
   AddMethod(method, allow_);
   return absl::OkStatus();

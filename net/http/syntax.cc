@@ -9,7 +9,8 @@ constexpr std::array<uint8_t, 256> MakeCharClasses() {
   std::array<uint8_t, 256> classes{};
   const auto add = [&classes](std::string_view chars, int bits) {
     for (const char c : chars) {
-      classes[static_cast<uint8_t>(c)] = static_cast<uint8_t>(classes[static_cast<uint8_t>(c)] | bits);
+      classes[static_cast<uint8_t>(c)] =
+          static_cast<uint8_t>(classes[static_cast<uint8_t>(c)] | bits);
     }
   };
   constexpr std::string_view kDigits = "0123456789";
@@ -28,8 +29,6 @@ constexpr std::array<uint8_t, 256> MakeCharClasses() {
 }
 
 constexpr char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-constexpr bool IsWhitespace(char c) { return c == ' ' || c == '\t'; }
 
 }  // namespace
 

@@ -25,6 +25,9 @@ inline bool IsCharOf(char c, CharClass char_class) {
   return (kCharClasses[static_cast<uint8_t>(c)] & char_class) != 0;
 }
 
+// SP or HTAB, of which optional white space consists.
+constexpr bool IsWhitespace(char c) { return c == ' ' || c == '\t'; }
+
 // True when `text` holds nothing but octets of the class; also when it is empty.
 bool AllCharsOf(std::string_view text, CharClass char_class);
 
