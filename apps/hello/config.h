@@ -1,0 +1,22 @@
+// What the hello server can be told.
+#ifndef QUINTET_APPS_HELLO_CONFIG_H_
+#define QUINTET_APPS_HELLO_CONFIG_H_
+
+#include "net/http/options.h"
+#include "net/server.h"
+
+namespace quintet::hello {
+
+// The options of the library, as they are; settings.h says how each is called outside. A default
+// that differs from the library's is set by DefaultConfig().
+struct Config {
+  ServerOptions server;
+  http::Options http;
+};
+
+// What runs where nothing is configured: 127.0.0.1:8080, everything else as the library has it.
+Config DefaultConfig();
+
+}  // namespace quintet::hello
+
+#endif  // QUINTET_APPS_HELLO_CONFIG_H_

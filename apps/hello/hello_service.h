@@ -1,0 +1,24 @@
+// What the hello server answers.
+#ifndef QUINTET_APPS_HELLO_HELLO_SERVICE_H_
+#define QUINTET_APPS_HELLO_HELLO_SERVICE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "net/http/options.h"
+#include "net/session.h"
+
+namespace quintet::hello {
+
+// HTTP sessions with these routes:
+//
+//   GET /       200, text/plain, "Hello, World!"
+//   POST /echo  200, the body of the request piece by piece as it comes, however long; while the
+//               client does not read, no more of it is taken
+//
+// InvalidArgument: limits that no request could keep.
+absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::Options& options);
+
+}  // namespace quintet::hello
+
+#endif  // QUINTET_APPS_HELLO_HELLO_SERVICE_H_

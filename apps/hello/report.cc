@@ -1,0 +1,90 @@
+#include "apps/hello/report.h"
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "apps/hello/settings.h"
+#include "reactor/version.h"
+
+namespace quintet::hello {
+namespace {
+
+constexpr std::string_view kMarkdownHead =
+    R"(# Configuration of the hello server
+
+A setting has one value, taken from the first of: its flag, its environment variable, the
+configuration file (`--config FILE` or `QUINTET_CONFIG`), its default. `hello --print-config` prints
+the values in effect and where each came from, as a file that `--config` reads; `hello
+--check-config` only checks them. A mistake ends the program with exit code 2 and one line that names
+the place, the setting and what is allowed.
+
+The file is [TOML](https://toml.io/en/v1.0.0). Unknown tables and keys are errors. Durations are
+strings: a number with `ns`, `us`, `ms`, `s`, `m` or `h`, also combined (`"1h30m"`). Sizes are in
+bytes: an integer, or a string with `B`, `KiB`, `MiB`, `GiB` or `TiB`. An environment variable that
+is empty counts as not set; lists are separated by commas there. A flag that takes a truth value may
+stand alone (`--pin`) or have its value after an equals sign (`--pin=false`).
+
+    [listen]
+    addresses = ["127.0.0.1:8080", "[::1]:8080", "unix:/run/hello.sock"]
+
+    [workers]
+    count = "auto"
+
+    [timeouts]
+    keep_alive = "30s"
+
+    [http]
+    max_body = "64KiB"
+)";
+
+// Text inside a cell of a Markdown table.
+std::string Cell(const std::string& text) { return absl::StrReplaceAll(text, {{"|", "\\|"}}); }
+
+}  // namespace
+
+std::string ConfigText(const LoadedConfig& loaded) {
+  std::string text = absl::StrFormat("# Settings of hello %s.\n", Version());
+  std::string_view table;
+  for (size_t i = 0; i < Settings().size(); ++i) {
+    const Setting& setting = Settings()[i];
+    if (setting.table != table) absl::StrAppendFormat(&text, "\n[%s]\n", setting.table);
+    table = setting.table;
+    // A file name may hold control characters, which a comment may not.
+    const std::string origin = TomlString(loaded.origins[i]);
+    absl::StrAppendFormat(&text, "%s = %s  # %s\n", setting.key, TomlValue(setting, loaded.config),
+                          origin.substr(1, origin.size() - 2));
+  }
+  return text;
+}
+
+std::string ConfigurationMarkdown() {
+  std::string text(kMarkdownHead);
+  const Config defaults = DefaultConfig();
+  std::string_view table;
+  for (const Setting& setting : Settings()) {
+    if (setting.table != table) {
+      absl::StrAppendFormat(&text,
+                            "\n## [%s]\n\n"
+                            "| key | flag, variable | default | allowed | meaning |\n"
+                            "|---|---|---|---|---|\n",
+                            setting.table);
+    }
+    table = setting.table;
+    absl::StrAppendFormat(&text, "| `%s` | `--%s` `%s` | `%s` | %s | %s |\n", setting.key,
+                          setting.flag, setting.variable(), TomlValue(setting, defaults),
+                          Cell(setting.allowed), Cell(setting.help));
+  }
+  return text;
+}
+
+std::string BackendTable(std::span<const BackendAvailability> backends) {
+  std::string text = "backend   works  reason\n";
+  for (const BackendAvailability& backend : backends) {
+    std::string line = absl::StrFormat("%-9s %-5s  %s", BackendName(backend.kind),
+                                       backend.available ? "yes" : "no", backend.reason);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace quintet::hello

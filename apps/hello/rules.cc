@@ -1,0 +1,74 @@
+#include "apps/hello/rules.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "absl/strings/str_format.h"
+#include "apps/hello/settings.h"
+
+namespace quintet::hello {
+namespace {
+
+// Two settings that must stand in a certain order.
+struct Order {
+  std::string_view lesser;  // flags
+  std::string_view greater;
+  bool (*holds)(const Config& config);
+  const char* text;
+};
+
+constexpr std::array<Order, 3> kOrders = {{
+    {"output-low-mark", "output-high-mark",
+     [](const Config& config) {
+       return config.server.connection.output_low_mark < config.server.connection.output_high_mark;
+     },
+     "must be below"},
+    {"output-high-mark", "output-cap",
+     [](const Config& config) {
+       return config.server.connection.output_high_mark <= config.server.connection.output_cap;
+     },
+     "must not be above"},
+    {"uring-sq-entries", "uring-cq-entries",
+     [](const Config& config) {
+       const UringOptions& uring = config.server.loop.backend.uring;
+       return uring.sq_entries <= uring.cq_entries;
+     },
+     "must not be above"},
+}};
+
+std::string_view OriginOf(const Setting& setting, std::span<const std::string> origins) {
+  return origins[static_cast<size_t>(&setting - Settings().data())];
+}
+
+// "listen.backlog, 1024 (default),"
+std::string Describe(const Setting& setting, const Config& config,
+                     std::span<const std::string> origins) {
+  return absl::StrFormat("%s = %s (%s)", setting.path(), TomlValue(setting, config),
+                         OriginOf(setting, origins));
+}
+
+}  // namespace
+
+absl::Status CheckRules(const Config& config, std::span<const std::string> origins) {
+  for (const Order& order : kOrders) {
+    if (order.holds(config)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s %s %s", Describe(SettingOfFlag(order.lesser), config, origins),
+                        order.text, Describe(SettingOfFlag(order.greater), config, origins)));
+  }
+
+  // With SO_REUSEPORT the kernel would take an address twice without a word. Port 0 is another
+  // port each time.
+  const std::vector<Address>& addresses = config.server.addresses;
+  for (auto address = addresses.begin(); address != addresses.end(); ++address) {
+    const bool any_port = !address->is_unix() && address->port() == 0;
+    if (any_port || std::find(addresses.begin(), address, *address) == address) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s names %s twice", Describe(SettingOfFlag("listen"), config, origins),
+                        address->ToString()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace quintet::hello

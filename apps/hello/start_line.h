@@ -1,0 +1,18 @@
+// What the hello server says when it has started.
+#ifndef QUINTET_APPS_HELLO_START_LINE_H_
+#define QUINTET_APPS_HELLO_START_LINE_H_
+
+#include <string>
+
+#include "apps/hello/config.h"
+#include "net/server.h"
+
+namespace quintet::hello {
+
+// What runs, in one line without its end: addresses, model, backend and why, shards, and the limits
+// of the process that decide how many connections fit.
+std::string StartLine(const Server& server, const Config& config);
+
+}  // namespace quintet::hello
+
+#endif  // QUINTET_APPS_HELLO_START_LINE_H_
