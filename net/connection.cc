@@ -28,6 +28,9 @@ constexpr std::array<unsigned, 7> kFollowers = {
     0,
 };
 
+// Kept input that a session is shown at once: as much as one receive of a readiness backend brings.
+constexpr size_t kDeliveredBytes = 64 << 10;
+
 bool IsReset(int error) { return error == ECONNRESET || error == EPIPE || error == ECONNABORTED; }
 
 }  // namespace
@@ -217,14 +220,16 @@ void Connection::OnReceived(const Completion& completion) {
   }
 }
 
-// Hands `data` to the session as far as it takes it, and keeps the rest.
+// Hands `data` to the session as far as it takes it, and keeps the rest. Above the high mark all of
+// it is kept: a multishot receive brings up to a ring of buffers after it was told to stop.
 void Connection::Deliver(std::span<const std::byte> data) {
   size_t consumed = 0;
-  if (!paused_ && unread_.empty()) {
+  if (!paused_ && !output_blocked_ && unread_.empty()) {
     CallSession([&] { consumed = session_->OnData(data); });
     assert(consumed <= data.size());
     if (abort_reason_ != CloseReason::kNone || close_requested_) return;
-    if (consumed < data.size()) paused_ = true;
+    paused_ = paused_ || consumed < data.size();
+    wants_more_ = consumed < data.size();
   }
   if (consumed == data.size() || group_ == nullptr) return;
   const auto rest = data.subspan(consumed);
@@ -316,7 +321,8 @@ void Connection::Settle() {
 // Whether the session is to be called with kept input, or with the end of file behind it.
 bool Connection::InputDue() const {
   if (!opened_ || paused_ || close_requested_) return false;
-  return !unread_.empty() || (eof_seen_ && !eof_told_);
+  if (!unread_.empty()) return !output_blocked_;
+  return eof_seen_ && !eof_told_;
 }
 
 void Connection::CallSessionWhereDue() {
@@ -331,16 +337,22 @@ void Connection::CallSessionWhereDue() {
     drained_due_ = false;
     CallSession([this] { session_->OnOutputDrained(); });
   }
-  if (!unread_.empty() && !paused_ && alive() && !close_requested_) {
+  if (!unread_.empty() && !paused_ && !output_blocked_ && alive() && !close_requested_) {
     // Swapped out: the session may write, pause or destroy the group while it reads.
     ByteQueue input;
     swap(input, unread_);
+    // In pieces, so that a session which answers each byte meets the high mark before the cap; but
+    // whole for one that did not consume what it was shown, since it may need to see more.
+    const size_t offered = wants_more_ ? input.size() : std::min(input.size(), kDeliveredBytes);
     size_t consumed = 0;
-    CallSession([&] { consumed = session_->OnData(std::as_bytes(input.bytes())); });
+    CallSession([&] { consumed = session_->OnData(std::as_bytes(input.bytes().first(offered))); });
     input.Consume(consumed, pool());
     if (alive() && !close_requested_ && !input.empty()) {
-      paused_ = true;
+      wants_more_ = consumed < offered;
+      paused_ = paused_ || wants_more_;
       swap(input, unread_);
+    } else {
+      wants_more_ = false;
     }
     input.Clear(pool());
   }
@@ -391,9 +403,9 @@ void Connection::FinishClose() {
 }
 
 void Connection::UpdateReceiving() {
-  const bool wanted = !eof_seen_ &&
-                      (state_ == State::kLingering ||
-                       (state_ == State::kOpen && !paused_ && !output_blocked_ && unread_.empty()));
+  const bool wanted =
+      !eof_seen_ && (state_ == State::kLingering ||
+                     (state_ == State::kOpen && !paused_ && !output_blocked_ && unread_.empty()));
   if (wanted == receiving_) return;
   receiving_ = wanted;
   if (wanted) {

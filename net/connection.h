@@ -26,7 +26,8 @@ namespace quintet {
 //   Connecting  connect in progress                  Open (connected), Closing (failed, too late)
 //   Open        both directions                      PeerClosed (EOF), Flushing (Close()), Closing
 //   PeerClosed  EOF seen; output still legal         Flushing (Close()), Closing
-//   Flushing    no more input; the rest is sent      Lingering (all sent), Closing (all sent and EOF
+//   Flushing    no more input; the rest is sent      Lingering (all sent), Closing (all sent and
+//   EOF
 //                                                    seen before; error)
 //   Lingering   FIN sent; input is discarded         Closing (EOF, deadline, cap, error)
 //   Closing     Backend::Close() called              Closed (kClosed)
@@ -139,9 +140,10 @@ class Connection final : public Source, public Transport, private Timer {
   CloseReason abort_reason_ = CloseReason::kNone;  // asked for, not yet carried out
   bool in_callback_ : 1 = false;
   bool settle_scheduled_ : 1 = false;
-  bool receiving_ : 1 = false;   // armed at the backend
+  bool receiving_ : 1 = false;  // armed at the backend
   bool send_in_flight_ : 1 = false;
   bool paused_ : 1 = false;      // by the session
+  bool wants_more_ : 1 = false;  // it did not consume all it was shown last
   bool eof_seen_ : 1 = false;
   bool eof_told_ : 1 = false;
   bool close_requested_ : 1 = false;

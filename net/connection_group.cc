@@ -43,9 +43,9 @@ void ConnectionGroup::ForEach(Visit&& visit) {
 
 absl::StatusOr<Connection*> ConnectionGroup::Add(Socket socket, std::unique_ptr<Session> session,
                                                  bool connecting) {
-  auto* connection = new Connection(
-      *this, socket.fd(), std::move(session),
-      connecting ? Connection::State::kConnecting : Connection::State::kOpen);
+  auto* connection =
+      new Connection(*this, socket.fd(), std::move(session),
+                     connecting ? Connection::State::kConnecting : Connection::State::kOpen);
   const absl::Status status = loop_.backend().Add(*connection);
   if (!status.ok()) {
     ConnectionCounters::Add(counters_->refused, 1);

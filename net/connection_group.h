@@ -90,8 +90,7 @@ class ConnectionGroup {
  private:
   friend class Connection;
 
-  absl::StatusOr<Connection*> Add(Socket socket, std::unique_ptr<Session> session,
-                                  bool connecting);
+  absl::StatusOr<Connection*> Add(Socket socket, std::unique_ptr<Session> session, bool connecting);
   void Remove(Connection& connection);
   // Calls `visit` with each connection; connections may be added and may end meanwhile.
   template <typename Visit>

@@ -75,8 +75,8 @@ class Listener final : public Source {
   TimerHandle retry_timer_;
   uint64_t accepted_ = 0;
   uint64_t exhaustions_ = 0;
-  bool paused_ = false;        // by Pause()
-  bool exhausted_ = false;     // an episode is on
+  bool paused_ = false;     // by Pause()
+  bool exhausted_ = false;  // an episode is on
   bool armed_ = false;
   bool destroyed_ = false;
 };

@@ -145,8 +145,7 @@ absl::Status Server::Impl::SetUp(SessionFactory& sessions) {
     return absl::InvalidArgumentError("a server needs an address to listen on");
   }
   if (options_.shards < 0) return absl::InvalidArgumentError("shards is negative");
-  const size_t shards =
-      options_.shards == 0 ? cores_.size() : static_cast<size_t>(options_.shards);
+  const size_t shards = options_.shards == 0 ? cores_.size() : static_cast<size_t>(options_.shards);
   std::vector<std::vector<Socket>> sockets(shards);
   for (const Address& address : options_.addresses) {
     auto for_shards = ListenForShards(address, options_.backlog, shards);

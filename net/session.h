@@ -67,8 +67,8 @@ class Transport {
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
 
-  // One deadline at a time; kNever takes it back. OnDeadline() is called once it has passed. Moving
-  // it costs next to nothing.
+  // One deadline at a time; kNever takes it back, as does Close(). OnDeadline() is called once it
+  // has passed. Moving it costs next to nothing.
   virtual void SetDeadline(TimePoint deadline) = 0;
   // The time of this turn.
   virtual TimePoint now() const = 0;

@@ -11,12 +11,12 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Create(const ServerOptions& option
   if (!loop.ok()) return loop.status();
   std::unique_ptr<Shard> shard(new Shard(options, sessions, *std::move(loop)));
   for (Socket& socket : sockets) {
-    auto listener = Listener::Create(*shard->loop_, std::move(socket),
-                                     [raw = shard.get()](Socket s) { raw->OnAccept(std::move(s)); });
+    auto listener =
+        Listener::Create(*shard->loop_, std::move(socket),
+                         [raw = shard.get()](Socket s) { raw->OnAccept(std::move(s)); });
     if (!listener.ok()) return listener.status();
-    (*listener)->set_on_exhausted([raw = shard.get()] {
-      ConnectionCounters::Add(raw->accept_pauses_, 1);
-    });
+    (*listener)->set_on_exhausted(
+        [raw = shard.get()] { ConnectionCounters::Add(raw->accept_pauses_, 1); });
     shard->listeners_.push_back(*std::move(listener));
   }
   return shard;

@@ -16,8 +16,8 @@
 
 namespace quintet {
 
-// Made on one thread, run and torn down on another. Shares nothing with other shards but the session
-// factory.
+// Made on one thread, run and torn down on another. Shares nothing with other shards but the
+// session factory.
 class Shard {
  public:
   // `sockets` listen already. Both references must outlive the shard.
@@ -30,7 +30,8 @@ class Shard {
 
   // Serves until a drain has come to its end.
   void Run() { loop_->Run(); }
-  // Closes everything that is left, the loop at last. Then only executor() and Stats() may be called.
+  // Closes everything that is left, the loop at last. Then only executor() and Stats() may be
+  // called.
   void TearDown();
 
   // Closes the listeners, tells every session OnDrain(), aborts what is left after `timeout`, and

@@ -48,6 +48,8 @@ EventLoop::EventLoop(std::unique_ptr<Clock> owned_clock, Clock& clock,
 
 EventLoop::~EventLoop() {
   assert(!in_turn_ && "a loop was destroyed from inside one of its callbacks");
+  // Where the loop's thread has ended, what runs from here on belongs to this one.
+  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   signals_.reset();
   // What was never run may own sources: destroyed while they can still be closed.
   while (posted_.RunBatch([](Task& task) { task = nullptr; }) > 0) {
@@ -60,6 +62,7 @@ EventLoop::~EventLoop() {
 // pointer to its memory.
 void EventLoop::Drain() {
   in_turn_ = true;
+  now_ = clock_.Now();
   backend_->CloseAll();
   while (backend_->attached_sources() > 0 || !deferred_.empty()) {
     RunDeferred();
@@ -79,7 +82,8 @@ bool EventLoop::InLoopThread() const {
 
 void EventLoop::CheckThread() const {
 #ifndef NDEBUG
-  if (!InLoopThread()) Die("a method of an event loop was called on another thread than the loop's");
+  if (!InLoopThread())
+    Die("a method of an event loop was called on another thread than the loop's");
 #endif
 }
 
@@ -92,12 +96,13 @@ void EventLoop::BindToThread() {
 }
 
 void EventLoop::Run() {
-  while (!stop_.load(std::memory_order_acquire)) Turn(kNever);
+  while (!stop_.load(std::memory_order_acquire)) Turn(kNever, /*once=*/false);
   stop_.store(false, std::memory_order_relaxed);
 }
 
 bool EventLoop::RunOnce(Duration max_wait) {
-  return Turn(max_wait <= Duration::zero() ? kPollOnly : AddSaturated(clock_.Now(), max_wait));
+  return Turn(max_wait <= Duration::zero() ? kPollOnly : AddSaturated(clock_.Now(), max_wait),
+              /*once=*/true);
 }
 
 void EventLoop::Stop() {
@@ -120,18 +125,20 @@ void EventLoop::Defer(Task task) {
 //  2. deferred tasks    what the posted ones left to do before the loop sleeps: output goes out
 //  3. deadline          after the tasks, which may have started timers
 //  4. wait              registrations and sends gathered until here go to the kernel in one go
-//  5. clock             read once, after the wait, so that timers see the time they waited for
+//  5. clock             read anew after the wait, so that timers see the time they waited for
 //  6. completions       bounded; what is left makes the next wait return at once
 //  7. expired timers    after completions: bytes that came in time beat the deadline they met
 //  8. deferred tasks    output of 6 and 7, destroyed objects; the turn leaves nothing undone
-bool EventLoop::Turn(TimePoint deadline) {
+bool EventLoop::Turn(TimePoint deadline, bool once) {
   if (in_turn_) Die("an event loop was run from inside one of its callbacks");
   BindToThread();
   in_turn_ = true;
   ++stats_.turns;
+  now_ = clock_.Now();
   size_t done = RunTasks();
   done += RunDeferred();
-  WaitUntil(done > 0 && !deferred_.empty() ? kPollOnly : deadline);
+  // A caller of RunOnce() who has got something done does not want to wait for more.
+  WaitUntil(once && done > 0 ? kPollOnly : deadline);
   now_ = clock_.Now();
   done += Dispatch();
   done += FireTimers();
@@ -180,7 +187,7 @@ size_t EventLoop::Dispatch() {
 }
 
 size_t EventLoop::FireTimers() {
-  size_t fired = 0;
+  size_t fired = 1;  // the one that threw, if none returns; those before it go uncounted
   Guard([&] { fired = timers_.FireExpired(now_, options_.max_timers_per_turn); });
   stats_.timers += fired;
   return fired;
@@ -208,6 +215,8 @@ TimerHandle EventLoop::RunAt(TimePoint when, Task task) {
 }
 
 TimerHandle EventLoop::RunAfter(Duration delay, Task task) {
+  // At once is a time that is past already: the present would be rounded up to the next tick.
+  if (delay <= Duration::zero()) return RunAt(kPollOnly, std::move(task));
   return RunAt(AddSaturated(clock_.Now(), delay), std::move(task));
 }
 

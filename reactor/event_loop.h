@@ -60,7 +60,8 @@ class EventLoop {
   static std::unique_ptr<EventLoop> CreateWith(std::unique_ptr<Backend> backend, Clock& clock,
                                                EventLoopOptions options = {});
 
-  // Closes what is still attached and delivers each kClosed; tasks that have not run are destroyed.
+  // Closes what is still attached and delivers each kClosed; posted tasks and timers that have not
+  // run are destroyed, deferred ones run.
   // Not from inside a callback of this loop.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
@@ -70,8 +71,8 @@ class EventLoop {
   // after it returned, on the same thread. Not from inside a callback (checked).
   void Run();
 
-  // One turn, which waits at most `max_wait` (less if something is due). Returns whether anything
-  // was done: a completion, a task, a timer.
+  // One turn, which waits at most `max_wait`, and not at all when a task was there to run. Returns
+  // whether anything was done: a completion, a task, a timer.
   bool RunOnce(Duration max_wait);
 
   // Any thread, also a signal handler: the current or the next Run() returns at the end of its turn.
@@ -112,9 +113,9 @@ class EventLoop {
   absl::Status WatchSignal(int signo, SignalCallback callback);
   void UnwatchSignal(int signo);
 
-  // The time at which the current turn began to deliver: read once a turn. Outside of a turn, and
-  // for measuring, ask clock().
-  TimePoint now() const { return now_; }
+  // The time of the current turn: read when it begins, and again when it has waited. For measuring,
+  // ask clock(). Outside of a turn: the present.
+  TimePoint now() const { return in_turn_ ? now_ : clock_.Now(); }
   Clock& clock() { return clock_; }
 
   bool InLoopThread() const;
@@ -127,7 +128,7 @@ class EventLoop {
             EventLoopOptions options);
 
   void BindToThread();
-  bool Turn(TimePoint deadline);
+  bool Turn(TimePoint deadline, bool once);
   size_t RunTasks();
   size_t RunDeferred();
   void WaitUntil(TimePoint deadline);

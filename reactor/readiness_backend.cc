@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -33,9 +34,7 @@ constexpr Duration kExhaustionBackOff = std::chrono::milliseconds(10);
 // The token of the wake-up descriptor; no slot has this number.
 constexpr uint64_t kWakeToken = UINT64_MAX;
 
-uint64_t ToToken(uint32_t slot, uint32_t generation) {
-  return uint64_t{generation} << 32 | slot;
-}
+uint64_t ToToken(uint32_t slot, uint32_t generation) { return uint64_t{generation} << 32 | slot; }
 SourceId FromToken(uint64_t token) {
   return {static_cast<uint32_t>(token), static_cast<uint32_t>(token >> 32)};
 }
@@ -93,16 +92,36 @@ ReadinessBackend::~ReadinessBackend() {
   ::close(wake_fd_);
 }
 
+absl::Status ReadinessBackend::BindToThread() {
+  thread_ = ::gettid();
+  return absl::OkStatus();
+}
+
+bool ReadinessBackend::MayBeUsedHere() const {
+  if (thread_ == 0 || thread_ == ::gettid()) return true;
+  // pthread_join(3) returns a little before the thread's number is gone.
+  constexpr int kAttempts = 1000;
+  for (int i = 0; i < kAttempts; ++i) {
+    if (::tgkill(::getpid(), thread_, 0) < 0 && errno == ESRCH) return true;
+    ::usleep(1000);
+  }
+  return false;
+}
+
+void ReadinessBackend::CheckThread() const {
+  assert(MayBeUsedHere() && "a backend was called on another thread than its loop's");
+}
+
 absl::Status ReadinessBackend::Add(Source& source) {
+  CheckThread();
   const int fd = source.fd();
   const std::string name(BackendName(kind()));
   if (fd < 0 || ::fcntl(fd, F_GETFD) < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": ", fd, " is not an open descriptor"));
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", fd, " is not an open descriptor"));
   }
   if (poller_->CheckFd(fd) != 0) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        name, ": descriptor ", fd, " is not below FD_SETSIZE (", FD_SETSIZE, ")"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(name, ": descriptor ", fd, " is not below FD_SETSIZE (", FD_SETSIZE, ")"));
   }
   if (table_.KnowsFd(fd)) {
     return absl::AlreadyExistsError(
@@ -149,7 +168,9 @@ void ReadinessBackend::MarkDirty(uint32_t index) {
 
 // Registrations are changed once a turn, here, so that Stop and Start in one turn cancel out.
 void ReadinessBackend::ApplyDirty() {
-  for (const uint32_t index : dirty_) {
+  // By index: BackOff() notes its slot here again.
+  for (size_t i = 0; i < dirty_.size(); ++i) {
+    const uint32_t index = dirty_[i];
     // A slot may have been freed, and given out again, since it was noted here.
     if (table_.source(index) == nullptr) continue;
     Slot& slot = table_[index];
@@ -173,10 +194,12 @@ void ReadinessBackend::ApplyDirty() {
 }
 
 void ReadinessBackend::Arm(Source& source, Flag direction) {
+  CheckThread();
   const uint32_t index = table_.SlotOf(source);
   Slot& slot = table_[index];
   assert(!slot.Is(kWatching));
-  if (slot.Is(kClosing)) return;
+  // After the end of the stream there is nothing to receive: its end is told once.
+  if (slot.Is(kClosing) || (direction == kReceiving && slot.Is(kRecvEnded))) return;
   slot.Set(direction);
   if (Target(slot) != slot.registered) MarkDirty(index);
   // Readiness that an edge announced earlier is not announced again.
@@ -184,6 +207,7 @@ void ReadinessBackend::Arm(Source& source, Flag direction) {
 }
 
 void ReadinessBackend::Disarm(Source& source, Flag direction) {
+  CheckThread();
   const uint32_t index = table_.SlotOf(source);
   Slot& slot = table_[index];
   if (slot.Is(kClosing)) return;
@@ -192,6 +216,7 @@ void ReadinessBackend::Disarm(Source& source, Flag direction) {
 }
 
 absl::Status ReadinessBackend::Watch(Source& source, Readiness interest, Trigger trigger) {
+  CheckThread();
   const std::string name(BackendName(kind()));
   if (trigger == Trigger::kEdge && !poller_->has_edges()) {
     return absl::UnimplementedError(absl::StrCat(name, " has no edge-triggered readiness"));
@@ -210,13 +235,14 @@ absl::Status ReadinessBackend::Watch(Source& source, Readiness interest, Trigger
   const int error = Register(index, slot, slot.watched);
   if (error == 0) return absl::OkStatus();
   slot.watched = Readiness::kNone;
-  return absl::InvalidArgumentError(absl::StrCat(name, ": descriptor ", source.fd(),
-                                                 " cannot be watched: ", strerror(-error)));
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": descriptor ", source.fd(), " cannot be watched: ", strerror(-error)));
 }
 
 // ---- Operations ----
 
 void ReadinessBackend::StartSend(Source& source, std::span<const iovec> buffers) {
+  CheckThread();
   const uint32_t index = table_.SlotOf(source);
   Slot& slot = table_[index];
   if (slot.Is(kClosing)) return;
@@ -232,6 +258,7 @@ void ReadinessBackend::StartSend(Source& source, std::span<const iovec> buffers)
 }
 
 void ReadinessBackend::ShutdownSend(Source& source) {
+  CheckThread();
   const Slot& slot = table_[table_.SlotOf(source)];
   if (slot.Is(kClosing)) return;
   assert(!slot.Is(kSending));
@@ -240,6 +267,7 @@ void ReadinessBackend::ShutdownSend(Source& source) {
 }
 
 void ReadinessBackend::StartConnect(Source& source, const sockaddr* address, socklen_t length) {
+  CheckThread();
   const uint32_t index = table_.SlotOf(source);
   Slot& slot = table_[index];
   if (slot.Is(kClosing)) return;
@@ -258,9 +286,11 @@ void ReadinessBackend::StartConnect(Source& source, const sockaddr* address, soc
 }
 
 void ReadinessBackend::Close(Source& source, CloseMode mode) {
+  CheckThread();
   const uint32_t index = table_.SlotOf(source);
   Slot& slot = table_[index];
   if (slot.Is(kClosing)) return;
+  if (slot.Is(kQueued) && Runnable(slot)) ++stats_.stale_events;
   // Out of the set before close(2): a duplicate of the descriptor in another process would keep the
   // registration, and its events, alive (epoll(7), "Q6").
   if (Any(slot.registered)) Register(index, slot, Readiness::kNone);
@@ -296,10 +326,12 @@ Duration ReadinessBackend::TimeoutUntil(TimePoint deadline) const {
   if (queue_head_ != SourceId::kNoSlot || deadline == kPollOnly) return Duration::zero();
   deadline = std::min(deadline, back_off_until_);
   if (deadline == kNever) return Duration(-1);
-  return std::max(deadline - clock_.Now(), Duration::zero());
+  const TimePoint now = clock_.Now();
+  return deadline > now ? deadline - now : Duration::zero();
 }
 
 void ReadinessBackend::Wait(TimePoint deadline) {
+  CheckThread();
   ++stats_.waits;
   for (;;) {
     if (!backing_off_.empty() && clock_.Now() >= back_off_until_) EndBackOff();

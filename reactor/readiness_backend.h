@@ -11,15 +11,18 @@
 //     +--(Stop, end of file, error)
 //   any --(Close: out of the set, close(2), all at once)--> closing --(turn)--> kClosed, slot free
 //
-// Ready slots wait in one first-in first-out queue; each turn makes at most one I/O call and goes to
-// the tail if there is more to do, so nobody starves. Level-triggered, readiness is forgotten after
-// the call, since the kernel will tell it again; edge-triggered, it is kept until EAGAIN, or until a
-// read that was short while no hang-up was announced (epoll(7), "Q9": the socket is drained then).
+// Ready slots wait in one first-in first-out queue; each turn makes at most one I/O call and goes
+// to the tail if there is more to do, so nobody starves. Level-triggered, readiness is forgotten
+// after the call, since the kernel will tell it again; edge-triggered, it is kept until EAGAIN, or
+// until a read that was short while no hang-up was announced (epoll(7), "Q9": the socket is drained
+// then).
 //
 // A descriptor is in the kernel's set only while somebody can act on what it reports, because
 // POLLHUP and POLLERR cannot be masked and would wake the loop without end.
 #ifndef QUINTET_REACTOR_READINESS_BACKEND_H_
 #define QUINTET_REACTOR_READINESS_BACKEND_H_
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -42,7 +45,7 @@ class ReadinessBackend final : public Backend {
   ~ReadinessBackend() override;
 
   BackendKind kind() const override { return poller_->kind(); }
-  absl::Status BindToThread() override { return absl::OkStatus(); }
+  absl::Status BindToThread() override;
   absl::Status Add(Source& source) override;
   void StartAccept(Source& source) override { Arm(source, kAccepting); }
   void StopAccept(Source& source) override { Disarm(source, kAccepting); }
@@ -63,19 +66,20 @@ class ReadinessBackend final : public Backend {
  private:
   // What a slot waits for, and what it has to report.
   enum Flag : uint16_t {
-    kAccepting = 1 << 0,      // armed
-    kReceiving = 1 << 1,      // armed
-    kSending = 1 << 2,        // a send met EAGAIN
-    kConnecting = 1 << 3,     // a connect is in progress
-    kWatching = 1 << 4,       // Watch() was called
-    kSendDone = 1 << 5,       // `result` is to be delivered
-    kConnectDone = 1 << 6,    // `result` is to be delivered
-    kClosing = 1 << 7,        // kClosed is to be delivered
-    kQueued = 1 << 8,         // in the ready queue
-    kDirty = 1 << 9,          // in dirty_
-    kBackingOff = 1 << 10,    // in backing_off_: met ENOBUFS or ENOMEM
-    kUnwanted = 1 << 11,      // an edge came that nobody could use: shrink the registration
+    kAccepting = 1 << 0,        // armed
+    kReceiving = 1 << 1,        // armed
+    kSending = 1 << 2,          // a send met EAGAIN
+    kConnecting = 1 << 3,       // a connect is in progress
+    kWatching = 1 << 4,         // Watch() was called
+    kSendDone = 1 << 5,         // `result` is to be delivered
+    kConnectDone = 1 << 6,      // `result` is to be delivered
+    kClosing = 1 << 7,          // kClosed is to be delivered
+    kQueued = 1 << 8,           // in the ready queue
+    kDirty = 1 << 9,            // in dirty_
+    kBackingOff = 1 << 10,      // in backing_off_: met ENOBUFS or ENOMEM
+    kUnwanted = 1 << 11,        // an edge came that nobody could use: shrink the registration
     kRecvBeforeSend = 1 << 12,  // the last turn went to sending
+    kRecvEnded = 1 << 13,       // end of file or an error was delivered
   };
   struct Slot {
     const iovec* buffers = nullptr;
@@ -95,6 +99,10 @@ class ReadinessBackend final : public Backend {
   static_assert(sizeof(Slot) <= 32);
 
   ReadinessBackend(std::unique_ptr<Poller> poller, int wake_fd, Clock& clock);
+
+  // For assertions: on the thread of BindToThread(), or it has ended.
+  bool MayBeUsedHere() const;
+  void CheckThread() const;
 
   // Registration.
   static Readiness Wanted(const Slot& slot);
@@ -125,6 +133,7 @@ class ReadinessBackend final : public Backend {
   const std::unique_ptr<Poller> poller_;
   const int wake_fd_;
   Clock& clock_;
+  pid_t thread_ = 0;  // of BindToThread(); 0 before
   SourceTable<Slot> table_;
 
   uint32_t queue_head_ = SourceId::kNoSlot;

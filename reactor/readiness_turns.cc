@@ -44,6 +44,7 @@ void ReadinessBackend::Enqueue(uint32_t index) {
 }
 
 bool ReadinessBackend::Next(Completion* completion) {
+  CheckThread();
   AsanPoison(scratch_.data(), scratch_.size());
   while (queue_head_ != SourceId::kNoSlot) {
     const uint32_t index = queue_head_;
@@ -80,8 +81,8 @@ bool ReadinessBackend::TakeTurn(uint32_t index, Completion* completion) {
     return true;
   }
   // The two directions take turns, so that a source which only ever sends more still receives.
-  if (CanRead(slot) && !slot.Is(kBackingOff) &&
-      (slot.Is(kRecvBeforeSend) || !slot.Is(kSendDone | kConnectDone))) {
+  const bool output_waits = slot.Is(kSendDone | kConnectDone) || CanWrite(slot);
+  if (CanRead(slot) && !slot.Is(kBackingOff) && (slot.Is(kRecvBeforeSend) || !output_waits)) {
     slot.Clear(kRecvBeforeSend);
     return slot.Is(kAccepting) ? Accept(index, completion) : Receive(index, completion);
   }
@@ -161,6 +162,7 @@ bool ReadinessBackend::Receive(uint32_t index, Completion* completion) {
     }
   }
   slot.Clear(kReceiving);
+  slot.Set(kRecvEnded);
   slot.ready &= ~Readiness::kReadable;
   // Out of the set, edge-triggered too: nobody can act on what else it would report.
   slot.Set(kUnwanted);

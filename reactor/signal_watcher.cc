@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "reactor/event_loop.h"
 
@@ -89,13 +90,16 @@ void SignalWatcher::OnReadable() {
     return std::find_if(entries_.begin(), entries_.end(),
                         [signo](const Entry& e) { return e.signo == signo; });
   };
-  auto entry = find();
+  const auto entry = find();
   if (entry == entries_.end()) return;
   // Called from outside the list, because it may change the list.
   Callback callback = std::move(entry->callback);
+  // Also when it throws: the next signal needs it again.
+  const absl::Cleanup put_back = [&] {
+    const auto same = find();
+    if (same != entries_.end() && !same->callback) same->callback = std::move(callback);
+  };
   callback(signo);
-  entry = find();
-  if (entry != entries_.end() && !entry->callback) entry->callback = std::move(callback);
 }
 
 }  // namespace quintet

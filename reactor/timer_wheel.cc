@@ -51,7 +51,7 @@ void TimerWheel::SpliceBack(TimerLink& list, TimerLink& from) {
   Clear(from);
 }
 
-TimerWheel::TimerWheel(TimePoint now) : current_tick_(TickAtOrBefore(now)) {
+TimerWheel::TimerWheel(TimePoint now) : now_(now), current_tick_(TickAtOrBefore(now)) {
   Clear(due_);
   Clear(overdue_);
   for (auto& level : slots_) {
@@ -70,9 +70,8 @@ TimerWheel::~TimerWheel() {
 void TimerWheel::Start(Timer& timer, TimePoint expiry) {
   Cancel(timer);
   timer.expiry_ = expiry;
-  const uint64_t tick = TickAtOrAfter(expiry);
-  if (tick > current_tick_) {
-    Place(timer, tick);
+  if (expiry > now_) {
+    Place(timer, TickAtOrAfter(expiry));
   } else {
     PushBack(overdue_, timer);
   }
@@ -119,8 +118,10 @@ TimePoint TimerWheel::NextWakeup() {
   return TimeOf(slot.first_tick);
 }
 
-void TimerWheel::AdvanceTo(uint64_t tick) {
-  if (tick <= current_tick_) return;
+void TimerWheel::AdvanceTo(TimePoint now) {
+  if (now <= now_) return;
+  now_ = now;
+  const uint64_t tick = TickAtOrBefore(now);
   for (Slot slot = EarliestSlot(); slot.first_tick <= tick; slot = EarliestSlot()) {
     current_tick_ = slot.first_tick;
     occupied_[slot.level] &= ~(uint64_t{1} << slot.index);
@@ -146,7 +147,7 @@ void TimerWheel::AdvanceTo(uint64_t tick) {
 
 size_t TimerWheel::FireExpired(TimePoint now, size_t limit) {
   SpliceBack(due_, overdue_);
-  AdvanceTo(TickAtOrBefore(now));
+  AdvanceTo(now);
   size_t fired = 0;
   while (fired < limit && !Empty(due_)) {
     Timer& timer = static_cast<Timer&>(*due_.next_);
@@ -163,11 +164,12 @@ void TimerWheel::ValidateList(const TimerLink& list, int level, int index) const
     if (link->next_->prev_ != link) Contradiction("next and previous disagree");
     link = link->next_;
     if (link == &list) return;
-    const uint64_t tick = TickAtOrAfter(static_cast<const Timer*>(link)->expiry_);
+    const TimePoint expiry = static_cast<const Timer*>(link)->expiry_;
     if (level == kLevels) {
-      if (tick > current_tick_) Contradiction("a timer is due before its time");
+      if (expiry > now_) Contradiction("a timer is due before its time");
       continue;
     }
+    const uint64_t tick = TickAtOrAfter(expiry);
     if (tick <= current_tick_) Contradiction("an expired timer is not due");
     if (LevelOf(tick) != level) Contradiction("a timer on the wrong level");
     if (static_cast<int>(tick >> (level * kSlotBits) & (kSlots - 1)) != index) {
@@ -178,6 +180,7 @@ void TimerWheel::ValidateList(const TimerLink& list, int level, int index) const
 }
 
 void TimerWheel::Validate() const {
+  if (current_tick_ != TickAtOrBefore(now_)) Contradiction("the tick is not that of the time");
   ValidateList(due_, kLevels, 0);
   ValidateList(overdue_, kLevels, 0);
   for (int level = 0; level < kLevels; ++level) {

@@ -12,8 +12,8 @@
 // When the current tick reaches a slot's first tick, the slot's timers are due (level 0) or move to
 // lower levels, at most kLevels - 1 times in all. Start and Cancel are a list insertion and
 // removal. A bitmap per level tells the next occupied slot without a search, so a jump of the clock
-// costs the same as a tick. All timers of one tick are in the same list at any moment, which is
-// what keeps them in the order of their starting.
+// costs the same as a tick. All timers that wait for one tick are in the same list at any moment,
+// which is what keeps them in the order of their starting.
 #ifndef QUINTET_REACTOR_TIMER_WHEEL_H_
 #define QUINTET_REACTOR_TIMER_WHEEL_H_
 
@@ -71,9 +71,10 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  // Arms `timer` to fire at `expiry`, also in place of an earlier expiry. Times already past fire
-  // in the next FireExpired(). Timers of the same tick fire in the order of their starting, those
-  // of an earlier tick before them. A timer started for kNever is armed and does not fire.
+  // Arms `timer` to fire at `expiry`, also in place of an earlier expiry. Timers of the same tick
+  // fire in the order of their starting, those of an earlier tick before them. A time not after
+  // that of the last FireExpired() waits for no tick: it fires in the next call, behind what is due
+  // already. A timer started for kNever is armed and does not fire.
   void Start(Timer& timer, TimePoint expiry);
   // Does nothing to a timer that is not armed.
   static void Cancel(Timer& timer) {
@@ -124,17 +125,18 @@ class TimerWheel {
   // Both for a `tick` after current_tick_.
   int LevelOf(uint64_t tick) const;
   void Place(Timer& timer, uint64_t tick);
-  void AdvanceTo(uint64_t tick);
+  void AdvanceTo(TimePoint now);
   void ValidateList(const TimerLink& list, int level, int index) const;
 
-  // Everything up to and including this tick has been moved to `due_`.
+  TimePoint now_;  // of the last FireExpired()
+  // The tick at or before it. Everything up to and including this tick has been moved to `due_`.
   uint64_t current_tick_;
   // Bit s of word l: slot s of level l may hold timers. Cancel() knows no wheel and leaves the bit
   // of a slot it emptied set; EarliestSlot() clears it when it comes across. No bit is set at or
   // below the digit of current_tick_.
   std::array<uint64_t, kLevels> occupied_{};
   TimerLink due_;      // expired, in the order of firing; what the limit left over stays here
-  TimerLink overdue_;  // started for a time already past: due from the next FireExpired() on
+  TimerLink overdue_;  // started for a time not after now_: due from the next FireExpired() on
   std::array<std::array<TimerLink, kSlots>, kLevels> slots_;
 };
 

@@ -16,6 +16,8 @@
 namespace quintet {
 namespace {
 
+constexpr Duration kRingRelease = std::chrono::milliseconds(10);
+
 void Check(bool condition, const char* what) {
   if (condition) return;
   std::fprintf(stderr, "quintet: UringBackend: %s\n", what);
@@ -27,18 +29,40 @@ void Check(bool condition, const char* what) {
 absl::StatusOr<std::unique_ptr<UringBackend>> UringBackend::Create(const UringOptions& options,
                                                                    const LogFunction& log,
                                                                    Clock& clock) {
-  auto ring = UringRing::Create(options, log);
-  if (!ring.ok()) return ring.status();
-  // Before the ring is enabled: the kernel takes registrations from any thread until then.
-  auto buffers = BufferRing::Create(**ring, options.recv_buffers, options.recv_buffer_bytes);
-  if (!buffers.ok()) return buffers.status();
   const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake_fd < 0) return UringSetupError("eventfd", errno);
   std::unique_ptr<UringBackend> backend(new UringBackend(log, clock, wake_fd));
-  backend->messages_.resize((*ring)->sq_entries());
-  backend->buffers_ = *std::move(buffers);
-  backend->ring_ = *std::move(ring);
+  if (absl::Status status = backend->SetUp(options); !status.ok()) return status;
   return backend;
+}
+
+absl::Status UringBackend::SetUp(const UringOptions& options) {
+  UringOptions sizes = options;
+  for (;;) {
+    auto ring = UringRing::Create(sizes);
+    if (!ring.ok()) return ring.status();
+    // Before the ring is enabled: the kernel takes registrations from any thread until then.
+    auto buffers = BufferRing::Create(**ring, options.recv_buffers, options.recv_buffer_bytes);
+    if (buffers.ok()) {
+      ring_ = *std::move(ring);
+      buffers_ = *std::move(buffers);
+      break;
+    }
+    // The ring may have taken all the memory there was. The kernel frees one in the background.
+    sizes.sq_entries = (*ring)->sq_entries() / 2;
+    sizes.cq_entries = std::max((*ring)->cq_entries() / 2, sizes.sq_entries);
+    if (!absl::IsUnavailable(buffers.status()) || sizes.sq_entries == 0) return buffers.status();
+    ring->reset();
+    ::usleep(kRingRelease / std::chrono::microseconds(1));
+  }
+  messages_.resize(ring_->sq_entries());
+  if (ring_->sq_entries() < options.sq_entries && log_) {
+    log_(LogLevel::kWarning,
+         absl::StrCat("io_uring: not enough memory for a ring of ", options.sq_entries,
+                      " submissions and ", options.cq_entries, " completions; going on with ",
+                      ring_->sq_entries(), " and ", ring_->cq_entries()));
+  }
+  return absl::OkStatus();
 }
 
 UringBackend::~UringBackend() {
@@ -152,6 +176,7 @@ absl::Status UringBackend::Watch(Source& source, Readiness interest, Trigger tri
     state.poll_renew = (state.in_flight & Bit(UringOp::kPoll)) != 0;
     state.poll_quiet = false;
   }
+  state.watching = true;
   state.interest = interest;
   state.trigger = trigger;
   state.wanted &= static_cast<UringOps>(~Bit(UringOp::kPoll));
@@ -199,7 +224,8 @@ void UringBackend::FinishClose(uint32_t slot) {
 void UringBackend::CloseAll() {
   for (uint32_t slot = 0; slot < table_.slots(); ++slot) {
     Source* source = table_.source(slot);
-    if (source != nullptr) Close(*source, CloseMode::kClose);
+    if (source == nullptr) continue;
+    Close(*source, table_[slot].watching ? CloseMode::kKeep : CloseMode::kClose);
   }
 }
 
@@ -246,8 +272,9 @@ void UringBackend::Wait(TimePoint deadline) {
     options.wait =
         queued_.size() == 0 && !woken_ && dirty_.empty() && wake_armed_ && deadline != kPollOnly;
     if (options.wait && until != kNever) {
-      options.timeout = until - clock_.Now();
-      options.wait = *options.timeout > Duration::zero();
+      const TimePoint now = clock_.Now();
+      options.timeout = until > now ? until - now : Duration::zero();
+      options.wait = until > now;
     }
     const int result = Enter(options);
     const uint32_t reaped = Harvest();

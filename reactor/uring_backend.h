@@ -75,6 +75,7 @@ class UringBackend final : public Backend {
   UringBackend(const LogFunction& log, Clock& clock, int wake_fd)
       : log_(log), clock_(clock), wake_fd_(wake_fd) {}
 
+  absl::Status SetUp(const UringOptions& options);
   SourceId IdOf(uint32_t slot) const { return {slot, table_.generation(slot)}; }
   void CheckThread() const;
   void LogOnce(std::string_view message);

@@ -1,5 +1,6 @@
 // The half of UringBackend that takes completions from the kernel and delivers them.
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -18,6 +19,13 @@ Readiness Reportable(const UringSource& source) {
   Readiness reportable = source.interest | Readiness::kHangup | Readiness::kError;
   if (Any(source.interest & Readiness::kReadable)) reportable |= Readiness::kReadHangup;
   return reportable;
+}
+
+// A woken poll tells what the wake-up announced, and sockets announce POLLPRI with all their input
+// (sock_def_readable): whether there is urgent data must be asked for. Rare enough for a call.
+bool IsPriorityReady(int fd) {
+  pollfd poll{.fd = fd, .events = POLLPRI, .revents = 0};
+  return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLPRI) != 0;
 }
 
 uint16_t BufferOf(const io_uring_cqe& cqe) {
@@ -186,6 +194,10 @@ void UringBackend::OnPoll(uint32_t slot, int32_t result, bool more) {
   Readiness ready = Readiness::kError;
   if (result >= 0) {
     ready = FromPollBits(static_cast<uint32_t>(result)) & Reportable(source);
+    if (Any(ready & Readiness::kPriority)) {
+      ++stats_.io_syscalls;
+      if (!IsPriorityReady(source.fd)) ready &= ~Readiness::kPriority;
+    }
   } else {
     // EBADF and the like: closed behind our back. Said once.
     source.wanted &= static_cast<UringOps>(~Bit(UringOp::kPoll));

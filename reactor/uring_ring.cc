@@ -94,28 +94,19 @@ absl::Status UringSetupError(const char* step, int error) {
   return absl::UnavailableError(text);
 }
 
-absl::StatusOr<std::unique_ptr<UringRing>> UringRing::Create(const UringOptions& options,
-                                                             const LogFunction& log) {
+absl::StatusOr<std::unique_ptr<UringRing>> UringRing::Create(const UringOptions& options) {
   if (absl::Status status = CheckSizes(options); !status.ok()) return status;
   std::unique_ptr<UringRing> ring(new UringRing);
 
   uint32_t sq_entries = std::bit_ceil(options.sq_entries);
   uint32_t cq_entries = std::bit_ceil(options.cq_entries);
   int error = ring->SetUp(sq_entries, cq_entries);
-  bool halved = false;
   while (error == -ENOMEM && sq_entries > 1) {
     sq_entries /= 2;
     cq_entries = std::max(cq_entries / 2, sq_entries);
-    halved = true;
     error = ring->SetUp(sq_entries, cq_entries);
   }
   if (error < 0) return UringSetupError("io_uring_setup", -error);
-  if (halved && log) {
-    log(LogLevel::kWarning,
-        absl::StrCat("io_uring: not enough memory for a ring of ", options.sq_entries,
-                     " submissions and ", options.cq_entries, " completions; going on with ",
-                     sq_entries, " and ", cq_entries));
-  }
   if (absl::Status status = ring->CheckKernel(); !status.ok()) return status;
   if (absl::Status status = ring->Map(); !status.ok()) return status;
 
@@ -208,7 +199,7 @@ UringRing::~UringRing() {
   if (fd_ < 0) return;
   // The table of registered rings belongs to the thread, 16 places each, and holds a reference. On
   // another thread the owner has ended, and its table with it.
-  if ((enter_flags_ & IORING_ENTER_REGISTERED_RING) != 0 && OnSubmitterThread()) {
+  if (registered() && OnSubmitterThread()) {
     io_uring_rsrc_update update{};
     update.offset = enter_fd_;
     Register(IORING_UNREGISTER_RING_FDS, &update, 1);

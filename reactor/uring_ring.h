@@ -15,7 +15,6 @@
 #include "absl/status/statusor.h"
 #include "reactor/backend_factory.h"
 #include "reactor/clock.h"
-#include "reactor/log.h"
 
 namespace quintet {
 
@@ -33,11 +32,10 @@ absl::Status UringSetupError(const char* step, int error);
 class UringRing final {
  public:
   // Sets up a ring with the newest flags the kernel takes, and checks that it can do what the
-  // backend needs (Linux 6.0: multishot receive into a provided-buffer ring). Halves the sizes, and
-  // says so, while memory does not suffice. Errors: InvalidArgument for sizes that make no sense,
-  // Unavailable with step and errno for everything else.
-  static absl::StatusOr<std::unique_ptr<UringRing>> Create(const UringOptions& options,
-                                                           const LogFunction& log);
+  // backend needs (Linux 6.0: multishot receive into a provided-buffer ring). Halves the sizes
+  // while memory does not suffice: look at sq_entries(). Errors: InvalidArgument for sizes that
+  // make no sense, Unavailable with step and errno for everything else.
+  static absl::StatusOr<std::unique_ptr<UringRing>> Create(const UringOptions& options);
 
   // Ends the ring. The kernel finishes what is in flight by itself, without touching the process'
   // memory any more. On the thread of Enable(), or after that thread has ended.
@@ -92,6 +90,8 @@ class UringRing final {
   // io_uring_register(2) on this ring: >= 0 or -errno.
   int Register(unsigned opcode, void* argument, unsigned count);
 
+  // Whether Enter() goes by a place in the thread's table of rings, which spares a look-up.
+  bool registered() const { return (enter_flags_ & IORING_ENTER_REGISTERED_RING) != 0; }
   uint32_t sq_entries() const { return sq_mask_ + 1; }
   uint32_t cq_entries() const { return cq_mask_ + 1; }
   uint32_t setup_flags() const { return params_.flags; }  // IORING_SETUP_* in force

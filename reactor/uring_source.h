@@ -72,6 +72,7 @@ struct UringSource {
   bool closed : 1 = false;        // kClosed waits for delivery, the descriptor is gone
   bool ready_queued : 1 = false;  // a kReady waits for delivery
   bool poll_renew : 1 = false;    // the poll in flight does not ask what is wanted now
+  bool watching : 1 = false;      // Watch() was called: the descriptor is another's
   bool poll_quiet : 1 = false;    // armed for changes only, see UringBackend::OnPoll()
 
   CloseMode close_mode = CloseMode::kClose;

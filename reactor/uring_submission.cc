@@ -143,7 +143,10 @@ void UringBackend::ArmSend(UringSource& source, io_uring_sqe* sqe) {
 
 // Level: one-shot, armed again after each delivery. Edge: multishot, which reports changes.
 void UringBackend::ArmPoll(UringSource& source, io_uring_sqe* sqe) {
-  const uint32_t bits = ToPollBits(source.interest);
+  uint32_t bits = ToPollBits(source.interest);
+  // The kernel leaves POLLPRI out when it decides whom to wake (io_uring/poll.c,
+  // IO_ASYNC_POLL_COMMON), but sockets announce urgent data as POLLRDBAND as well.
+  if ((bits & POLLPRI) != 0) bits |= POLLRDBAND;
   if (source.trigger == Trigger::kEdge || source.poll_quiet) {
     io_uring_prep_poll_multishot(sqe, source.fd, bits);
   } else {

@@ -13,9 +13,9 @@ constexpr std::string_view kMarkdownHead =
 
 A setting has one value, taken from the first of: its flag, its environment variable, the
 configuration file (`--config FILE` or `QUINTET_CONFIG`), its default. `hello --print-config` prints
-the values in effect and where each came from, as a file that `--config` reads; `hello
---check-config` only checks them. A mistake ends the program with exit code 2 and one line that names
-the place, the setting and what is allowed.
+the values in effect and where each came from, as a file that `--config` reads;
+`hello --check-config` only checks them. A mistake ends the program with exit code 2 and one line
+that names the place, the setting and what is allowed.
 
 The file is [TOML](https://toml.io/en/v1.0.0). Unknown tables and keys are errors. Durations are
 strings: a number with `ns`, `us`, `ms`, `s`, `m` or `h`, also combined (`"1h30m"`). Sizes are in

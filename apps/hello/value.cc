@@ -85,19 +85,18 @@ ValueType<bool> BooleanValue() {
 }
 
 ValueType<Duration> DurationValue(Duration max) {
-  return {
-      .parse = [max](std::string_view text) -> absl::StatusOr<Duration> {
-        absl::Duration duration;
-        if (!absl::ParseDuration(absl::string_view(text.data(), text.size()), &duration) ||
-            duration < absl::ZeroDuration() || duration > absl::FromChrono(max)) {
-          return Refused(text);
-        }
-        return absl::ToChronoNanoseconds(duration);
-      },
-      .print = [](const Duration& duration) { return PrintDuration(duration); },
-      .placeholder = "DURATION",
-      .allowed = "a duration such as \"500ms\" or \"5m\", at most " + PrintDuration(max),
-      .form = TomlForm::kString};
+  return {.parse = [max](std::string_view text) -> absl::StatusOr<Duration> {
+            absl::Duration duration;
+            if (!absl::ParseDuration(absl::string_view(text.data(), text.size()), &duration) ||
+                duration < absl::ZeroDuration() || duration > absl::FromChrono(max)) {
+              return Refused(text);
+            }
+            return absl::ToChronoNanoseconds(duration);
+          },
+          .print = [](const Duration& duration) { return PrintDuration(duration); },
+          .placeholder = "DURATION",
+          .allowed = "a duration such as \"500ms\" or \"5m\", at most " + PrintDuration(max),
+          .form = TomlForm::kString};
 }
 
 ValueType<std::string> TextValue(size_t max_bytes) {
@@ -152,8 +151,8 @@ ValueType<uint64_t> SizeValue(uint64_t min, uint64_t max) {
           },
           .print = [](const uint64_t& bytes) { return PrintSize(bytes); },
           .placeholder = "SIZE",
-          .allowed = "a size such as 65536 or \"64KiB\", from " + PrintSize(min) + " to " +
-                     PrintSize(max),
+          .allowed =
+              "a size such as 65536 or \"64KiB\", from " + PrintSize(min) + " to " + PrintSize(max),
           .form = TomlForm::kStringOrInteger};
 }
 

@@ -1,0 +1,137 @@
+#include "net/connection_group.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/connection.h"
+#include "tests/net/sim_fixture.h"
+
+namespace quintet::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ConnectionGroupTest : public SimTest {
+ protected:
+  ConnectionGroupTest() { group = std::make_unique<ConnectionGroup>(*loop, options, &counters); }
+  void TearDown() override {
+    peers.clear();
+    SimTest::TearDown();
+  }
+
+  Connection* AdoptOne(Script& of) {
+    const auto [ours, theirs] = network.CreatePair();
+    peers.push_back(std::make_unique<SimPeer>(network, theirs));
+    return *group->Adopt(Socket(ours), NewSession(of));
+  }
+
+  ConnectionCounters counters;
+  std::vector<std::unique_ptr<SimPeer>> peers;
+  std::array<Script, 3> scripts;
+};
+
+TEST_F(ConnectionGroupTest, CountsAndTellsOfTheEnd) {
+  int ended = 0;
+  group->set_on_closed([&] { ++ended; });
+  for (Script& s : scripts) {
+    s.on_data = [](Transport& transport, std::string_view bytes) {
+      transport.Write("12");
+      return bytes.size();
+    };
+    AdoptOne(s);
+  }
+  EXPECT_EQ(group->size(), 3U);
+  EXPECT_EQ(counters.active, 3U);
+  peers[1]->Send("x");
+  RunFor(10ms);
+  EXPECT_EQ(counters.bytes_in, 1U);
+  EXPECT_EQ(counters.bytes_out, 2U);
+  peers[1]->Reset();
+  RunFor(10ms);
+  EXPECT_EQ(group->size(), 2U);
+  EXPECT_EQ(ended, 1);
+  EXPECT_TRUE(scripts[1].destroyed);
+  EXPECT_EQ(counters.opened, 3U);
+  EXPECT_EQ(counters.active, 2U);
+}
+
+TEST_F(ConnectionGroupTest, AdoptFailsWithoutACall) {
+  auto result = group->Adopt(Socket(-1), NewSession(script));
+  EXPECT_FALSE(result.ok());
+  EXPECT_TRUE(script.destroyed);
+  EXPECT_TRUE(script.calls.empty());
+  EXPECT_EQ(counters.refused, 1U);
+  EXPECT_EQ(counters.opened, 0U);
+  EXPECT_EQ(group->size(), 0U);
+}
+
+TEST_F(ConnectionGroupTest, DrainReachesThoseThatAreAndThoseThatCome) {
+  AdoptOne(scripts[0]);
+  group->Drain();
+  EXPECT_EQ(scripts[0].Count("drain"), 0U);  // never inside the call
+  RunFor(1ms);
+  EXPECT_EQ(scripts[0].Count("drain"), 1U);
+  AdoptOne(scripts[1]);
+  RunFor(1ms);
+  EXPECT_EQ(scripts[1].calls, (std::vector<std::string>{"open", "drain"}));
+}
+
+TEST_F(ConnectionGroupTest, AbortAllTellsEach) {
+  for (Script& s : scripts) AdoptOne(s);
+  group->AbortAll(CloseReason::kAborted);
+  for (const Script& s : scripts) EXPECT_FALSE(s.closed());
+  RunFor(10ms);
+  for (const Script& s : scripts) EXPECT_EQ(s.reason, CloseReason::kAborted);
+  EXPECT_EQ(group->size(), 0U);
+}
+
+TEST_F(ConnectionGroupTest, DestroyedWithASendInFlight) {
+  backend->set_hold_sends(true);
+  AdoptOne(script)->Write(std::string(10'000, 'x'));
+  RunFor(1ms);
+  group.reset();
+  RunFor(10ms);
+  EXPECT_EQ(script.reason, CloseReason::kAborted);
+  EXPECT_TRUE(script.destroyed);
+  EXPECT_EQ(counters.active, 0U);
+}
+
+TEST_F(ConnectionGroupTest, TheLoopMayGoBeforeTheSessionsWereTold) {
+  AdoptOne(script);
+  group.reset();
+  loop.reset();
+  EXPECT_EQ(script.reason, CloseReason::kAborted);
+  EXPECT_TRUE(script.destroyed);
+}
+
+TEST_F(ConnectionGroupTest, ExecutorReachesTheLoopAndRefusesAfterwards) {
+  AdoptOne(script);
+  const std::shared_ptr<Executor> executor = group->executor();
+  bool ran = false;
+  std::thread([&] { EXPECT_TRUE(executor->Post([&] { ran = true; })); }).join();
+  RunFor(1ms);
+  EXPECT_TRUE(ran);
+  group.reset();
+  loop.reset();
+  std::thread([&] { EXPECT_FALSE(executor->Post([&] { FAIL(); })); }).join();
+}
+
+TEST_F(ConnectionGroupTest, PooledMemoryReturnsWhenConnectionsEnd) {
+  network.mutable_options().window_bytes = 1;
+  Connection* const writer = AdoptOne(script);
+  peers[0]->StopReading();
+  writer->Write(std::string(1000, 'x'));
+  RunFor(1ms);
+  EXPECT_EQ(group->pool().kept_bytes(), 0U);
+  writer->Abort(CloseReason::kAborted);
+  RunFor(10ms);
+  EXPECT_GT(group->pool().kept_bytes(), 0U);
+}
+
+}  // namespace
+}  // namespace quintet::testing

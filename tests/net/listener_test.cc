@@ -1,0 +1,182 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "tests/net/sim_fixture.h"
+
+namespace quintet::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ListenerTest : public SimTest {
+ protected:
+  ListenerTest() {
+    group = std::make_unique<ConnectionGroup>(*loop, options);
+    listener = *Listener::Create(*loop, Socket(network.Listen(80)), [this](Socket socket) {
+      scripts.push_back(std::make_unique<Script>());
+      auto adopted = group->Adopt(std::move(socket), NewSession(*scripts.back()));
+      EXPECT_TRUE(adopted.ok());
+      if (then) then();
+    });
+  }
+  void TearDown() override {
+    listener.reset();
+    peers.clear();
+    SimTest::TearDown();
+  }
+  SimPeer& Connect() {
+    peers.push_back(std::make_unique<SimPeer>(network));
+    peers.back()->Connect(80);
+    return *peers.back();
+  }
+
+  ListenerPtr listener;
+  std::function<void()> then;
+  std::vector<std::unique_ptr<Script>> scripts;
+  std::vector<std::unique_ptr<SimPeer>> peers;
+};
+
+TEST_F(ListenerTest, HandsOverEachConnectionOnce) {
+  for (int i = 0; i < 100; ++i) Connect();
+  RunFor(10ms);
+  EXPECT_EQ(scripts.size(), 100U);
+  EXPECT_EQ(listener->accepted(), 100U);
+  for (const auto& one : peers) EXPECT_TRUE(one->connected());
+}
+
+TEST_F(ListenerTest, PausedClientsWaitInTheBacklog) {
+  listener->Pause();
+  Connect();
+  RunFor(1s);
+  EXPECT_EQ(listener->accepted(), 0U);
+  listener->Resume();
+  listener->Resume();
+  RunFor(1ms);
+  EXPECT_EQ(listener->accepted(), 1U);
+}
+
+TEST_F(ListenerTest, OutOfDescriptorsItPausesAndHeals) {
+  backend->set_descriptor_limit(3);  // the listener and two connections
+  for (int i = 0; i < 5; ++i) Connect();
+  RunFor(1s);
+  EXPECT_EQ(listener->accepted(), 2U);
+  EXPECT_EQ(listener->exhaustions(), 1U);
+  ASSERT_EQ(log.size(), 1U) << "an episode is logged once";
+  EXPECT_NE(log[0].find("accept"), std::string::npos);
+  // It rests between the tries instead of spinning.
+  const uint64_t turns = loop->stats().turns;
+  RunFor(1s);
+  EXPECT_LE(loop->stats().turns - turns, 25U);
+  // Existing connections go on meanwhile.
+  peers[0]->Send("x");
+  RunFor(10ms);
+  EXPECT_EQ(scripts[0]->received, "x");
+  peers[0]->Reset();
+  RunFor(Listener::kRetryInterval + 10ms);
+  EXPECT_EQ(listener->accepted(), 3U);
+  EXPECT_EQ(log.size(), 2U) << "an accepted connection ended the first episode";
+  EXPECT_EQ(listener->exhaustions(), 2U);
+  backend->set_descriptor_limit(0);
+  RunFor(Listener::kRetryInterval + 10ms);
+  EXPECT_EQ(listener->accepted(), 5U);
+  EXPECT_EQ(log.size(), 2U);
+}
+
+TEST_F(ListenerTest, RetryEndsThePauseAtOnce) {
+  backend->FailNext(Op::kAccept, ENFILE);
+  Connect();
+  RunFor(10ms);
+  EXPECT_EQ(listener->accepted(), 0U);
+  listener->Retry();
+  RunFor(1ms);
+  EXPECT_EQ(listener->accepted(), 1U);
+  listener->Retry();  // nothing to do
+  RunFor(1ms);
+}
+
+TEST_F(ListenerTest, EveryExhaustionHeals) {
+  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
+    const uint64_t before = listener->accepted();
+    const uint64_t episodes = listener->exhaustions();
+    backend->FailNext(Op::kAccept, error, 3);
+    Connect();
+    RunFor(4 * Listener::kRetryInterval + 50ms);
+    EXPECT_EQ(listener->accepted(), before + 1) << error;
+    EXPECT_EQ(listener->exhaustions(), episodes + 1) << error;
+  }
+}
+
+TEST_F(ListenerTest, TransientErrorsAreNotSeen) {
+  backend->FailNext(Op::kAccept, ECONNABORTED, 1000);
+  for (int i = 0; i < 1010; ++i) Connect();
+  RunFor(1s);
+  EXPECT_EQ(listener->accepted(), 10U);
+  EXPECT_EQ(backend->stats().accept_retries, 1000U);
+  EXPECT_TRUE(log.empty());
+}
+
+TEST_F(ListenerTest, OtherErrorsAreTriedAgain) {
+  backend->FailNext(Op::kAccept, EINVAL, 2);
+  Connect();
+  RunFor(1s);
+  EXPECT_EQ(listener->accepted(), 1U);
+  EXPECT_EQ(listener->exhaustions(), 0U);
+  EXPECT_EQ(log.size(), 1U);
+}
+
+TEST_F(ListenerTest, PausedDuringAnEpisodeItResumes) {
+  backend->FailNext(Op::kAccept, EMFILE);
+  Connect();
+  RunFor(10ms);
+  ASSERT_EQ(listener->exhaustions(), 1U);
+  listener->Pause();
+  RunFor(1s);  // the retry finds it paused
+  EXPECT_EQ(listener->accepted(), 0U);
+  listener->Resume();
+  RunFor(1s);
+  EXPECT_EQ(listener->accepted(), 1U);
+}
+
+TEST_F(ListenerTest, DestroyedInsideItsCallback) {
+  then = [this] { listener.reset(); };
+  Connect();
+  SimPeer& late = Connect();
+  RunFor(10ms);
+  EXPECT_EQ(scripts.size(), 1U);
+  EXPECT_EQ(backend->attached_sources(), 1U);  // the accepted connection
+  EXPECT_TRUE(late.saw_reset() || late.refused());
+}
+
+TEST_F(ListenerTest, DestroyedDuringAnEpisode) {
+  backend->FailNext(Op::kAccept, EMFILE, 100);
+  Connect();
+  RunFor(10ms);
+  listener.reset();
+  RunFor(1s);
+  EXPECT_EQ(backend->attached_sources(), 0U);
+}
+
+TEST_F(ListenerTest, OutlivesItsLoop) {
+  group.reset();
+  loop.reset();
+  listener.reset();
+}
+
+TEST_F(ListenerTest, PauseInsideItsCallback) {
+  then = [this] { listener->Pause(); };
+  Connect();
+  Connect();
+  RunFor(10ms);
+  EXPECT_EQ(listener->accepted(), 1U);
+  listener->Resume();
+  RunFor(10ms);
+  EXPECT_EQ(listener->accepted(), 2U);
+}
+
+}  // namespace
+}  // namespace quintet::testing
