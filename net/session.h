@@ -16,20 +16,20 @@ namespace quintet {
 
 // Why a connection ended, as Session::OnClosed() is told and as servers count it.
 enum class CloseReason : uint8_t {
-  kNone,             // not closed
-  kLocal,            // the session asked for it and everything was sent
-  kPeerClosed,       // end of file from the peer, everything was sent
-  kPeerReset,        // ECONNRESET, EPIPE
-  kError,            // another socket error
-  kConnectFailed,    // refused, unreachable
-  kConnectTimeout,   // the connect deadline passed
-  kDeadline,         // the session let a deadline close it
-  kWriteStall,       // the peer took nothing for the write-stall timeout
-  kOutputLimit,      // more output than the cap was written
-  kLingerTimeout,    // everything was sent, but the peer did not close in time
-  kSessionError,     // a session callback threw
-  kAborted,          // Abort(), or destroyed by its owner
-  kRefused,          // the backend could not take the descriptor (select and FD_SETSIZE)
+  kNone,            // not closed
+  kLocal,           // the session asked for it and everything was sent
+  kPeerClosed,      // end of file from the peer, everything was sent
+  kPeerReset,       // ECONNRESET, EPIPE
+  kError,           // another socket error
+  kConnectFailed,   // refused, unreachable
+  kConnectTimeout,  // the connect deadline passed
+  kDeadline,        // the session let a deadline close it
+  kWriteStall,      // the peer took nothing for the write-stall timeout
+  kOutputLimit,     // more output than the cap was written
+  kLingerTimeout,   // everything was sent, but the peer did not close in time
+  kSessionError,    // a session callback threw
+  kAborted,         // Abort(), or destroyed by its owner
+  kRefused,         // the backend could not take the descriptor (select and FD_SETSIZE)
 };
 std::string_view CloseReasonName(CloseReason reason);
 

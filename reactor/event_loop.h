@@ -75,7 +75,8 @@ class EventLoop {
   // whether anything was done: a completion, a task, a timer.
   bool RunOnce(Duration max_wait);
 
-  // Any thread, also a signal handler: the current or the next Run() returns at the end of its turn.
+  // Any thread, also a signal handler: the current or the next Run() returns at the end of its
+  // turn.
   void Stop();
 
   // Any thread: `task` runs on the loop's thread within one turn. Tasks of one thread keep their

@@ -14,8 +14,8 @@ namespace {
 constexpr auto kLongestWait = std::chrono::hours(24 * 31);
 
 timeval ToTimeval(Duration timeout) {
-  const auto us = std::chrono::ceil<std::chrono::microseconds>(
-      std::min<Duration>(timeout, kLongestWait));
+  const auto us =
+      std::chrono::ceil<std::chrono::microseconds>(std::min<Duration>(timeout, kLongestWait));
   const auto seconds = std::chrono::floor<std::chrono::seconds>(us);
   return {.tv_sec = static_cast<time_t>(seconds.count()),
           .tv_usec = static_cast<suseconds_t>((us - seconds).count())};

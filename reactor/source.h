@@ -22,7 +22,7 @@ enum class Op : uint8_t {
 
 // One event, handed out by Backend::Next().
 struct Completion {
-  Source* source;  // never stale: checked before it is returned
+  Source* source;                   // never stale: checked before it is returned
   std::span<const std::byte> data;  // kRecv only; valid until the next call of Next()
   int32_t result;                   // >= 0, or -errno
   Op op;

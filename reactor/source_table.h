@@ -73,7 +73,7 @@ class SourceTable {
   Source* source(uint32_t slot) const { return entries_[slot].source; }  // nullptr in a free slot
   uint32_t generation(uint32_t slot) const { return entries_[slot].generation; }
 
-  size_t size() const { return size_; }                  // attached sources
+  size_t size() const { return size_; }                                      // attached sources
   uint32_t slots() const { return static_cast<uint32_t>(entries_.size()); }  // used and free
 
  private:

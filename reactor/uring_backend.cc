@@ -16,7 +16,9 @@
 namespace quintet {
 namespace {
 
+// How long set-up waits, where memory is short, for the memory of a ring that it gave up.
 constexpr Duration kRingRelease = std::chrono::milliseconds(10);
+constexpr int kRingReleaseAttempts = 50;
 
 void Check(bool condition, const char* what) {
   if (condition) return;
@@ -38,9 +40,15 @@ absl::StatusOr<std::unique_ptr<UringBackend>> UringBackend::Create(const UringOp
 
 absl::Status UringBackend::SetUp(const UringOptions& options) {
   UringOptions sizes = options;
+  int patience = 0;
   for (;;) {
     auto ring = UringRing::Create(sizes);
-    if (!ring.ok()) return ring.status();
+    if (!ring.ok()) {
+      // The kernel frees a ring, the one given up below, in the background.
+      if (patience-- == 0) return ring.status();
+      ::usleep(kRingRelease / std::chrono::microseconds(1));
+      continue;
+    }
     // Before the ring is enabled: the kernel takes registrations from any thread until then.
     auto buffers = BufferRing::Create(**ring, options.recv_buffers, options.recv_buffer_bytes);
     if (buffers.ok()) {
@@ -48,12 +56,11 @@ absl::Status UringBackend::SetUp(const UringOptions& options) {
       buffers_ = *std::move(buffers);
       break;
     }
-    // The ring may have taken all the memory there was. The kernel frees one in the background.
+    // The ring may have taken all the memory that may be locked.
     sizes.sq_entries = (*ring)->sq_entries() / 2;
     sizes.cq_entries = std::max((*ring)->cq_entries() / 2, sizes.sq_entries);
     if (!absl::IsUnavailable(buffers.status()) || sizes.sq_entries == 0) return buffers.status();
-    ring->reset();
-    ::usleep(kRingRelease / std::chrono::microseconds(1));
+    patience = kRingReleaseAttempts;
   }
   messages_.resize(ring_->sq_entries());
   if (ring_->sq_entries() < options.sq_entries && log_) {

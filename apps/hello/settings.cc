@@ -49,8 +49,9 @@ Setting Row(const Names& names, ValueType<T> type, Field field) {
   setting.set = [parse = type.parse, field](std::span<const std::string> values, Config& config) {
     if (values.size() != 1) return absl::InvalidArgumentError("is given more than once");
     absl::StatusOr<T> value = parse(values.front());
-    if (value.ok()) field(config) = *std::move(value);
-    return value.status();
+    if (!value.ok()) return value.status();
+    field(config) = *std::move(value);
+    return absl::OkStatus();
   };
   setting.get = [print = type.print, field](const Config& config) {
     return std::vector<std::string>{print(field(config))};
@@ -83,8 +84,7 @@ Setting ListRow(const Names& names, ValueType<T> type, Field field) {
 }
 
 // Where a setting lives, for configurations to be read and to be written.
-#define QUINTET_FIELD(path) \
-  [](auto& config) -> auto& { return config.path; }
+#define QUINTET_FIELD(path) ([](auto& config) -> auto& { return config.path; })
 
 template <typename T>
 ValueType<T> Integer(uint64_t min, uint64_t max) {

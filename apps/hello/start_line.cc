@@ -12,7 +12,7 @@ std::string BackendText(const Server& server, const Config& config) {
   std::string text(BackendName(server.backend()));
   if (config.server.loop.backend.kind != BackendKind::kAuto) return text;
   const std::string reason = AutoFallbackReason();
-  return text + (reason.empty() ? " (auto)" : " (auto; not io_uring: " + reason + ")");
+  return text + (reason.empty() ? " (auto)" : " (auto; " + reason + ")");
 }
 
 // "1024 of 4096 bytes": the limit in force, and up to where the process may raise it.

@@ -52,7 +52,7 @@ ValueType<uint64_t> SizeValue(uint64_t min, uint64_t max);
 
 // `base` for fields of another integer type, which must hold its range.
 template <typename T>
-ValueType<T> As(ValueType<uint64_t> base) {
+ValueType<T> As(const ValueType<uint64_t>& base) {
   return {
       .parse = [parse = base.parse](std::string_view text) -> absl::StatusOr<T> {
         absl::StatusOr<uint64_t> value = parse(text);

@@ -304,6 +304,8 @@ void ServerSession::OnEof() {
 void ServerSession::OnOutputDrained() {
   if (closed_) return;
   if (active_ != nullptr) {
+    // The transport takes no input above the high mark, so the body's deadline stood still.
+    active_->arrived_at = transport().now();
     Exchange& exchange = active_->exchange;
     if (exchange.on_drained_ != nullptr && exchange.response_.begun() &&
         !exchange.response_.ended()) {
@@ -372,6 +374,8 @@ bool ServerSession::MayKeepAlive() const {
   // client that waits for 100 and gets a final status may send the body or not (RFC 9110 section
   // 10.1.1), and nobody could tell a body from the next request.
   if (request.framing_.expect_continue && !active.body_seen && !active.continue_sent) return false;
+  // A handler that takes the body reads it to its end; what it leaves is dropped within bounds.
+  if (active.exchange.on_body_ != nullptr) return true;
   const uint64_t announced = request.content_length().value_or(0);
   return announced <= active.reader.body_bytes() + kMaxDiscardBytes;
 }
@@ -393,6 +397,8 @@ void ServerSession::SyncReading() {
     if (!MayRead()) return;
     reading_stopped_ = false;
     input_held_ = false;
+    // The deadline stood still meanwhile.
+    if (active_ != nullptr) active_->arrived_at = transport().now();
     transport().ResumeReading();
   } else if (active_ != nullptr && BodyHeldBack()) {
     reading_stopped_ = true;
@@ -418,7 +424,7 @@ void ServerSession::UpdateDeadline() {
     deadline = After(active_->started_at, timeouts.request);
     if (!active_->reader.head_complete()) {
       deadline = std::min(deadline, After(active_->started_at, timeouts.header));
-    } else if (!BodyHeldBack()) {
+    } else if (!BodyHeldBack() && !transport().output_blocked()) {
       deadline = std::min(deadline, After(active_->arrived_at, timeouts.body));
     }
   }

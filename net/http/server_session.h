@@ -34,7 +34,7 @@ class ServerContext;
 //   Closed     Transport::Close() or Abort() was called    -
 //
 // Deadlines: Idle keep_alive; Head min(header, request); Body and Discard min(body, request), where
-// body stands still while the handler holds the body back; Reply request, put off by output.
+// body stands still while handler or peer hold the body back; Reply request, put off by output.
 class ServerSession final : public Session {
  public:
   // Body bytes read and dropped after an early response, so that the connection can live on. Where

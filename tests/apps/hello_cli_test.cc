@@ -4,15 +4,18 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -281,11 +284,12 @@ TEST_P(HelloServerTest, EchoesEveryFramingAndSize) {
     for (size_t at = 0; at < size; at += kChunk) {
       const std::string chunk = body.substr(at, kChunk);
       char line[32];
-      snprintf(line, sizeof(line), "%zx\r\n", chunk.size());
-      chunked += line + chunk + "\r\n";
+      std::snprintf(line, sizeof(line), "%zx\r\n", chunk.size());
+      chunked.append(line).append(chunk).append("\r\n");
     }
     chunked += "0\r\n\r\n";
-    const std::string sized = head + "Content-Length: " + std::to_string(size) + "\r\n\r\n" + body;
+    std::string sized = head;
+    sized.append("Content-Length: ").append(std::to_string(size)).append("\r\n\r\n").append(body);
 
     for (const std::string& request : {sized, chunked}) {
       const Fd client = Connect(address_);
@@ -327,7 +331,7 @@ TEST_P(HelloServerTest, AClientThatDoesNotReadIsNotListenedTo) {
 
 // While the echo waits for its reader, the client that sends is not the one to blame.
 TEST_P(HelloServerTest, ASlowReaderDoesNotCostTheBodyItsDeadline) {
-  StartWith({"--body-timeout", "200ms"});
+  StartWith({"--body-timeout", "1s"});
   const std::string body = testing::PatternBytes(size_t{16} << 20);
   const Fd client(socket(address_.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   // More than the sockets on the way hold.
@@ -343,7 +347,7 @@ TEST_P(HelloServerTest, ASlowReaderDoesNotCostTheBodyItsDeadline) {
                             std::to_string(body.size()) + "\r\n\r\n"));
     EXPECT_TRUE(SendAll(client.get(), body));
   });
-  std::this_thread::sleep_for(std::chrono::seconds(1));
+  std::this_thread::sleep_for(std::chrono::seconds(2));
   const ParsedOutput output = ParseResponses(ReceiveToEnd(client.get()));
   sender.join();
   ASSERT_EQ(output.responses.size(), 1u) << output.rest.size();

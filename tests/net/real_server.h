@@ -46,7 +46,7 @@ inline FunctionFactory EchoFactory() {
 inline Fd Dial(const Address& address) {
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   SetTimeouts(fd.get(), kPeerTimeout);
-  if (::connect(fd.get(), address.data(), address.size()) != 0) return Fd();
+  if (!Connect(fd.get(), address.data(), address.size())) return Fd();
   return fd;
 }
 

@@ -70,7 +70,8 @@ TEST_F(SocketTest, MovesItsDescriptor) {
   const int fd = a.fd();
   Socket b(std::move(a));
   EXPECT_EQ(b.fd(), fd);
-  EXPECT_FALSE(a.valid());  // NOLINT(bugprone-use-after-move): empty is what is promised
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move): empty is promised
+  EXPECT_FALSE(a.valid());
 
   Socket c = MustCreate(MustParse("127.0.0.1:0"));
   const int closed = c.fd();

@@ -195,7 +195,7 @@ TEST_P(DescriptorReuseTest, AcceptedInTheDispatchOfTheClose) {
     std::vector<Fd> clients(count);
     for (Fd& client : clients) {
       client = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      EXPECT_EQ(::connect(client.get(), address.data(), address.size()), 0);
+      EXPECT_TRUE(quintet::testing::Connect(client.get(), address.data(), address.size()));
     }
     return clients;
   };

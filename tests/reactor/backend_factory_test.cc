@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <barrier>
 #include <string>
 #include <thread>
 #include <vector>
@@ -93,11 +95,13 @@ TEST(BackendFactoryTest, AutoIsAskedByManyThreadsAtOnce) {
     if (!InstallSyscallRule({.number = kSetup, .error = ENOSYS})) return kNoFilter;
     std::atomic<int> lines{0};
     std::atomic<int> wrong{0};
+    std::barrier start(8);
     std::vector<std::thread> shards;
     for (int i = 0; i < 8; ++i) {
       shards.emplace_back([&] {
         SteadyClock clock;
         BackendOptions options;
+        start.arrive_and_wait();
         options.log = [&](LogLevel, std::string_view) { ++lines; };
         auto backend = CreateBackend(options, clock);
         if (!backend.ok() || (*backend)->kind() != BackendKind::kEpollEt) ++wrong;

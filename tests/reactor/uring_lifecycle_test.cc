@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -246,6 +247,29 @@ TEST_P(UringLifecycleTest, LosesNoWake) {
   });
 }
 
+// A full completion queue ends the poll behind Wake().
+TEST_P(UringLifecycleTest, WakesAfterTheQueueOverflowed) {
+  Run([] {
+    auto driver = BackendDriver::Make(
+        {.sq_entries = 4, .cq_entries = 4, .recv_buffers = 16, .recv_buffer_bytes = 4});
+    const auto [a, b] = UnixPair();
+    RecordingSource& source = driver->Attach(a);
+    (*driver)->StartRecv(source);
+    driver->Poll();
+    for (int round = 0; round < 50; ++round) {
+      source.received.clear();
+      Send(b, std::string(64, 'x'));
+      (*driver)->Wake();
+      ASSERT_TRUE(driver->RunUntil([&] { return source.received.size() == 64; }));
+      driver->Poll();
+      (*driver)->Wake();
+      (*driver)->Wait(kNever);
+    }
+    EXPECT_GT((*driver)->stats().cq_overflows, 0u);
+    ::close(b);
+  });
+}
+
 UringBackend* g_woken_by_signal = nullptr;
 std::atomic<int> g_signals{0};
 
@@ -341,15 +365,19 @@ TEST_P(UringLifecycleTest, IsTornDownByAnotherThreadAfterItsOwnHasEnded) {
       auto driver = BackendDriver::Make({}, /*bind=*/false);
       const auto [fd, port] = TcpListener();
       const auto [a, b] = TcpPair();
+      const auto [c, d] = TcpPair();
       RecordingSource listener(fd);
       RecordingSource source(a);
+      RecordingSource idle(c);
       auto block = std::make_unique<std::string>(8 << 20, 'x');
       const auto buffers = Buffers(*block);
       std::thread([&] {
         ASSERT_TRUE((*driver)->BindToThread().ok());
         ASSERT_TRUE((*driver)->Add(listener).ok());
         ASSERT_TRUE((*driver)->Add(source).ok());
+        ASSERT_TRUE((*driver)->Add(idle).ok());
         (*driver)->StartAccept(listener);
+        (*driver)->StartRecv(idle);
         (*driver)->StartRecv(source);
         (*driver)->StartSend(source, buffers);
         driver->Poll();
@@ -357,14 +385,15 @@ TEST_P(UringLifecycleTest, IsTornDownByAnotherThreadAfterItsOwnHasEnded) {
         driver->Poll();
       }).join();
       Send(b, "nobody listens");
-      source.react = listener.react = nullptr;
       source.received.clear();
       driver->Drain();
       block.reset();
       EXPECT_EQ(listener.closed, 1);
       EXPECT_EQ(source.closed, 1);
-      // The peer learns of it at once, although the kernel tidies up in the background.
+      // The peers learn of it at once, although the kernel tidies up in the background.
       std::vector<char> sink(1 << 20);
+      EXPECT_EQ(::recv(d, sink.data(), 1, MSG_DONTWAIT), 0) << strerror(errno);
+      ::close(d);
       ::fcntl(b, F_SETFL, 0);
       while (::read(b, sink.data(), sink.size()) > 0) {
       }

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "tests/reactor/syscall_filter.h"
+#include "tests/support/peers.h"
 
 namespace quintet {
 
@@ -121,7 +122,7 @@ int TcpConnect(uint16_t port) {
   sockaddr_storage storage;
   socklen_t length;
   const sockaddr* address = LoopbackAddress(port, &storage, &length);
-  if (::connect(fd, address, length) == 0) return fd;
+  if (testing::Connect(fd, address, length)) return fd;
   ::close(fd);
   return -1;
 }

@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <random>
 #include <vector>
 
@@ -55,10 +57,26 @@ TestListener MakeListener(int backlog) {
   return listener;
 }
 
+bool Connect(int fd, const sockaddr* address, socklen_t length) {
+  if (::connect(fd, address, length) == 0) return true;
+  if (errno != EINTR) return false;
+  // It goes on in the background (connect(2)). Calls on sockets with a timeout are not restarted
+  // (signal(7)), and a thread that once made a ring is interrupted when the kernel frees the ring.
+  pollfd connected{fd, POLLOUT, 0};
+  const int timeout_ms = static_cast<int>(std::chrono::milliseconds(kPeerTimeout).count());
+  while (::poll(&connected, 1, timeout_ms) < 0 && errno == EINTR) {
+  }
+  int error = 0;
+  socklen_t size = sizeof(error);
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  errno = error;
+  return error == 0;
+}
+
 Fd ConnectTo(const sockaddr_in& address) {
   Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   SetTimeouts(fd.get(), kPeerTimeout);
-  if (::connect(fd.get(), Generic(address), sizeof(address)) != 0) fd.Reset();
+  if (!Connect(fd.get(), Generic(address), sizeof(address))) fd.Reset();
   return fd;
 }
 

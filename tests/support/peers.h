@@ -36,6 +36,8 @@ struct TestListener {
 };
 TestListener MakeListener(int backlog = 1024);
 
+// connect(2) on a blocking socket, also when it is interrupted. False with errno set.
+bool Connect(int fd, const sockaddr* address, socklen_t length);
 // A blocking client with timeouts, connected to `address`; no descriptor where that failed.
 Fd ConnectTo(const sockaddr_in& address);
 // A TCP socket on which nothing was done yet, non-blocking.
