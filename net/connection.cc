@@ -275,7 +275,8 @@ void Connection::OnTimer(TimePoint now) {
         StartClosing(CloseReason::kConnectTimeout, CloseMode::kClose);
         return;
       case State::kLingering:
-        StartClosing(CloseReason::kLingerTimeout, CloseMode::kReset);
+        // The peer may still be reading what the kernel holds: no reset.
+        StartClosing(CloseReason::kLingerTimeout, CloseMode::kClose);
         return;
       default:
         StartClosing(CloseReason::kWriteStall, CloseMode::kReset);

@@ -26,9 +26,8 @@ namespace quintet {
 //   Connecting  connect in progress                  Open (connected), Closing (failed, too late)
 //   Open        both directions                      PeerClosed (EOF), Flushing (Close()), Closing
 //   PeerClosed  EOF seen; output still legal         Flushing (Close()), Closing
-//   Flushing    no more input; the rest is sent      Lingering (all sent), Closing (all sent and
-//   EOF
-//                                                    seen before; error)
+//   Flushing    no more input; the rest is sent      Lingering (all sent; if EOF was seen before,
+//                                                    Closing), Closing (error)
 //   Lingering   FIN sent; input is discarded         Closing (EOF, deadline, cap, error)
 //   Closing     Backend::Close() called              Closed (kClosed)
 //   Closed      OnClosed() told; about to be freed

@@ -107,7 +107,11 @@ void Listener::OnCompletion(const Completion& completion) {
 void Listener::OnAcceptError(int error) {
   armed_ = false;
   const bool exhausted = IsDescriptorExhaustion(error) || IsMemoryExhaustion(error);
-  if (!exhausted_) {
+  // Descriptors that come and go one by one are one episode, not one each.
+  const TimePoint now = loop_.clock().Now();
+  const bool begins = now >= quiet_until_;
+  quiet_until_ = AddSaturated(now, kRetryInterval + kRetryInterval);
+  if (begins) {
     if (exhausted) {
       ++exhaustions_;
       if (on_exhausted_) on_exhausted_();

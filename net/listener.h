@@ -29,7 +29,7 @@ absl::StatusOr<Socket> ListenOn(const Address& address, const ListenOptions& opt
 //
 // Out of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) it pauses: clients wait in the
 // backlog, the loop goes on, and every kRetryInterval, and at each Retry(), it tries again. An
-// episode is logged once, when it begins.
+// episode (see exhaustions()) is logged once, when it begins.
 class Listener final : public Source {
  public:
   static constexpr Duration kRetryInterval = std::chrono::milliseconds(100);
@@ -57,7 +57,7 @@ class Listener final : public Source {
   }
 
   uint64_t accepted() const { return accepted_; }
-  // Episodes of exhaustion.
+  // Episodes of exhaustion: runs of it with less than two retry intervals between them.
   uint64_t exhaustions() const { return exhaustions_; }
 
  private:
@@ -73,6 +73,7 @@ class Listener final : public Source {
   Callback on_accept_;
   std::function<void()> on_exhausted_;
   TimerHandle retry_timer_;
+  TimePoint quiet_until_ = kPollOnly;  // an error before it belongs to the episode at hand
   uint64_t accepted_ = 0;
   uint64_t exhaustions_ = 0;
   bool paused_ = false;     // by Pause()

@@ -51,10 +51,6 @@ EventLoop::~EventLoop() {
   // Where the loop's thread has ended, what runs from here on belongs to this one.
   owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   signals_.reset();
-  // What was never run may own sources: destroyed while they can still be closed.
-  while (posted_.RunBatch([](Task& task) { task = nullptr; }) > 0) {
-  }
-  timer_table_.Clear();
   Drain();
 }
 
@@ -63,9 +59,11 @@ EventLoop::~EventLoop() {
 void EventLoop::Drain() {
   in_turn_ = true;
   now_ = clock_.Now();
+  DropTasks();
   backend_->CloseAll();
   while (backend_->attached_sources() > 0 || !deferred_.empty()) {
     RunDeferred();
+    DropTasks();
     // A deferred task may have made a new source.
     backend_->CloseAll();
     if (backend_->attached_sources() == 0) continue;
@@ -73,6 +71,13 @@ void EventLoop::Drain() {
     Dispatch();
   }
   in_turn_ = false;
+}
+
+// What was never run may own sources: destroyed while they can still be closed.
+void EventLoop::DropTasks() {
+  while (posted_.RunBatch([](Task& task) { task = nullptr; }) > 0) {
+  }
+  timer_table_.Clear();
 }
 
 bool EventLoop::InLoopThread() const {

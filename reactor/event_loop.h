@@ -136,6 +136,7 @@ class EventLoop {
   size_t Dispatch();
   size_t FireTimers();
   void Drain();
+  void DropTasks();
   // Calls `callback` and keeps what it throws from leaving the loop.
   template <typename Callback>
   void Guard(Callback&& callback);

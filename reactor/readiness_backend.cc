@@ -394,8 +394,11 @@ void ReadinessBackend::EndBackOff() {
     if (!table_.IsCurrent(id) || table_[id.slot].Is(kClosing)) continue;
     Slot& slot = table_[id.slot];
     slot.Clear(kBackingOff);
-    // Whatever was armed is tried once; EAGAIN then leaves it to the kernel again.
-    slot.ready |= Readiness::kReadable | Readiness::kWritable;
+    // Whatever was armed is tried once; EAGAIN then leaves it to the kernel again. Only the kernel
+    // can tell that a connect has ended, or that a watched descriptor is ready.
+    if (slot.Is(kAccepting | kReceiving | kSending)) {
+      slot.ready |= Readiness::kReadable | Readiness::kWritable;
+    }
     if (Runnable(slot)) Enqueue(id.slot);
     MarkDirty(id.slot);
   }

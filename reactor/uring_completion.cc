@@ -74,6 +74,10 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
       OnAccept(slot, cqe.res);
       break;
     case UringOp::kConnect:
+      if (IsMemoryExhaustion(-cqe.res)) {
+        Delay(slot, UringOp::kConnect);
+        break;
+      }
       source.wanted &= static_cast<UringOps>(~bit);
       Queue(slot, Op::kConnect, cqe.res);
       break;

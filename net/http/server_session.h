@@ -25,9 +25,9 @@ class ServerContext;
 //   state      means                                       left by
 //   Idle       no octet of a request yet                   first octet -> Head; keep_alive passed,
 //                                                          end of file, drain -> Closed
-//   Head       head incomplete                             its end -> Body or Reply; refused ->
-//   Closed Body       body incomplete, response open              its end -> Reply; response ended
-//   ->
+//   Head       head incomplete                             its end -> Body or Reply;
+//                                                          refused -> Closed
+//   Body       body incomplete, response open              its end -> Reply; response ended ->
 //                                                          Discard; refused -> Closed
 //   Reply      request complete, response open             response ended -> Idle or Closed
 //   Discard    response ended, body incomplete             body's end -> Idle; too much -> Closed

@@ -121,7 +121,7 @@ TEST_P(HalfCloseTest, PeerThatNeverClosesIsLeftAfterTheLingerTimeout) {
   ASSERT_TRUE(RunUntilClosed());
   EXPECT_EQ(reason_, CloseReason::kLingerTimeout);
   EXPECT_GE(loop().clock().Now() - start, std::chrono::milliseconds(200));
-  // FIN came before the reset, so the reply and its end are there to be read.
+  // No reset: the reply and its end are there to be read.
   EXPECT_EQ(ReceiveExactly(client.get(), 3), "bye");
 }
 

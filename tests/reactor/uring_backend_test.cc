@@ -298,7 +298,7 @@ TEST_P(UringBackendTest, DisposesOfWhatComesAfterClose) {
     auto driver = BackendDriver::Make(
         {.sq_entries = 4, .cq_entries = 4, .recv_buffers = 16, .recv_buffer_bytes = 4});
     driver->Poll();
-    // More often than there are buffers: one that is lost each time would be missed.
+    // More often than there are buffers: one that is lost each time would be missed below.
     for (int round = 0; round < 40; ++round) {
       const auto [a, b] = UnixPair();
       RecordingSource& source = driver->Attach(a);
@@ -312,6 +312,13 @@ TEST_P(UringBackendTest, DisposesOfWhatComesAfterClose) {
       EXPECT_EQ(source.after_close, 0);
       ::close(b);
     }
+    const auto [c, d] = UnixPair();
+    RecordingSource& last = driver->Attach(c);
+    (*driver)->StartRecv(last);
+    Send(d, std::string(64, 'x'));
+    ASSERT_TRUE(driver->RunUntil([&] { return last.received.size() == 64; }));
+    EXPECT_EQ((*driver)->stats().buffer_starvation, 0u);
+    ::close(d);
 
     const size_t before = OpenDescriptors();
     const auto [fd, port] = TcpListener();
