@@ -75,6 +75,9 @@ struct UringSource {
   bool watching : 1 = false;      // Watch() was called: the descriptor is another's
   bool poll_quiet : 1 = false;    // armed for changes only, see UringBackend::OnPoll()
 
+  // AF_UNIX: each receive is submitted anew, see UringBackend::Add().
+  bool one_shot_recv : 1 = false;
+
   CloseMode close_mode = CloseMode::kClose;
   Readiness interest = Readiness::kNone;
   Readiness ready = Readiness::kNone;  // gathered for the queued kReady

@@ -100,7 +100,11 @@ void UringBackend::Arm(uint32_t slot, UringOp op) {
       io_uring_prep_connect(sqe, source.fd, source.connect_address, source.connect_length);
       break;
     case UringOp::kRecv:
-      io_uring_prep_recv_multishot(sqe, source.fd, nullptr, 0, 0);
+      if (source.one_shot_recv) {
+        io_uring_prep_recv(sqe, source.fd, nullptr, 0, 0);
+      } else {
+        io_uring_prep_recv_multishot(sqe, source.fd, nullptr, 0, 0);
+      }
       sqe->flags |= IOSQE_BUFFER_SELECT;
       sqe->buf_group = BufferRing::kGroup;
       break;
