@@ -245,7 +245,7 @@ TEST_P(UringBackendTest, StartWhileTheCancellationIsOnItsWay) {
 TEST_P(UringBackendTest, GoesOnAfterTheBuffersRanOut) {
   Run([] {
     auto driver = BackendDriver::Make({.recv_buffers = 2, .recv_buffer_bytes = 16});
-    const auto [a, b] = UnixPair();
+    const auto [a, b] = TcpPair();
     RecordingSource& source = driver->Attach(a);
     (*driver)->StartRecv(source);
     driver->Poll();
@@ -268,7 +268,7 @@ TEST_P(UringBackendTest, EverySourceHasItsTurnBetweenTwoCompletionsOfOne) {
     std::vector<int> peers;
     std::vector<int> order;
     for (int i = 0; i < 3; ++i) {
-      const auto [a, b] = UnixPair();
+      const auto [a, b] = TcpPair();
       peers.push_back(b);
       sources.push_back(&driver->Attach(a));
       sources.back()->react = [&order, i](const Completion& completion) {
@@ -300,7 +300,7 @@ TEST_P(UringBackendTest, DisposesOfWhatComesAfterClose) {
     driver->Poll();
     // More often than there are buffers: one that is lost each time would be missed below.
     for (int round = 0; round < 40; ++round) {
-      const auto [a, b] = UnixPair();
+      const auto [a, b] = TcpPair();
       RecordingSource& source = driver->Attach(a);
       (*driver)->StartRecv(source);
       driver->Poll();

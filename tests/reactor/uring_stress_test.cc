@@ -216,7 +216,7 @@ TEST_F(UringStressTest, TwoBuffersTwoHundredFloodersAndOnePinger) {
   };
   std::vector<Stream> streams;
   for (size_t i = 0; i < kFlooders; ++i) {
-    const auto [a, b] = UnixPair();
+    const auto [a, b] = TcpPair();
     streams.push_back({.peer = b, .source = &driver->Attach(a)});
     (*driver)->StartRecv(*streams.back().source);
   }
