@@ -16,12 +16,12 @@ add_compile_options(
   $<$<COMPILE_LANGUAGE:CXX>:-Wvla>)
 
 if(QUINTET_SANITIZE)
-  if(NOT QUINTET_SANITIZE MATCHES "^(address|thread|undefined)$")
-    message(FATAL_ERROR
-      "QUINTET_SANITIZE is \"${QUINTET_SANITIZE}\"; allowed: address, thread, undefined or empty.")
+  if(NOT QUINTET_SANITIZE MATCHES "^(address|address,undefined|thread|undefined)$")
+    message(FATAL_ERROR "QUINTET_SANITIZE is \"${QUINTET_SANITIZE}\"; allowed: address, thread, "
+      "undefined, \"address,undefined\" or empty.")
   endif()
   set(quintet_sanitize_flags -fsanitize=${QUINTET_SANITIZE} -fno-omit-frame-pointer)
-  if(QUINTET_SANITIZE STREQUAL "undefined")
+  if(QUINTET_SANITIZE MATCHES "undefined")
     # Without this a finding is printed and the test passes.
     list(APPEND quintet_sanitize_flags -fno-sanitize-recover=all)
   endif()

@@ -1,7 +1,6 @@
 #include "net/listener.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "reactor/errno_class.h"
+#include "reactor/errno_text.h"
 
 namespace quintet {
 namespace {
@@ -118,7 +118,7 @@ void Listener::OnAcceptError(int error) {
     }
     if (loop_.log()) {
       loop_.log()(LogLevel::kWarning,
-                  absl::StrCat("accept: ", strerror(error),
+                  absl::StrCat("accept: ", ErrnoText(error),
                                exhausted ? "; accepting is paused until descriptors are free"
                                          : "; will be tried again"));
     }

@@ -1,11 +1,11 @@
 #include "reactor/epoll_poller.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "reactor/errno_text.h"
 #include "reactor/poll_bits.h"
 #include "reactor/poll_timeout.h"
 
@@ -17,7 +17,7 @@ static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLPRI == POLLPRI &&
 absl::StatusOr<std::unique_ptr<Poller>> EpollPoller::Create(BackendKind kind) {
   const int fd = ::epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0) {
-    return absl::UnavailableError(absl::StrCat("epoll_create1: ", strerror(errno)));
+    return absl::UnavailableError(absl::StrCat("epoll_create1: ", ErrnoText(errno)));
   }
   return std::unique_ptr<Poller>(new EpollPoller(kind, fd));
 }

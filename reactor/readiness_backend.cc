@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,8 +17,10 @@
 #include "reactor/asan.h"
 #include "reactor/epoll_poller.h"
 #include "reactor/errno_class.h"
+#include "reactor/errno_text.h"
 #include "reactor/poll_poller.h"
 #include "reactor/select_poller.h"
+#include "reactor/thread_end.h"
 
 namespace quintet {
 namespace {
@@ -65,7 +65,7 @@ absl::StatusOr<std::unique_ptr<Backend>> ReadinessBackend::Create(BackendKind ki
   }
   const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake_fd < 0) {
-    return absl::UnavailableError(absl::StrCat(name, ": eventfd: ", strerror(errno)));
+    return absl::UnavailableError(absl::StrCat(name, ": eventfd: ", ErrnoText(errno)));
   }
   // Owned by now, so that an error below closes it.
   std::unique_ptr<ReadinessBackend> backend(
@@ -77,7 +77,7 @@ absl::StatusOr<std::unique_ptr<Backend>> ReadinessBackend::Create(BackendKind ki
   }
   if (error != 0) {
     return absl::UnavailableError(
-        absl::StrCat(name, ": cannot watch descriptor ", wake_fd, ": ", strerror(-error)));
+        absl::StrCat(name, ": cannot watch descriptor ", wake_fd, ": ", ErrnoText(-error)));
   }
   return backend;
 }
@@ -98,14 +98,7 @@ absl::Status ReadinessBackend::BindToThread() {
 }
 
 bool ReadinessBackend::MayBeUsedHere() const {
-  if (thread_ == 0 || thread_ == ::gettid()) return true;
-  // pthread_join(3) returns a little before the thread's number is gone.
-  constexpr int kAttempts = 1000;
-  for (int i = 0; i < kAttempts; ++i) {
-    if (::tgkill(::getpid(), thread_, 0) < 0 && errno == ESRCH) return true;
-    ::usleep(1000);
-  }
-  return false;
+  return thread_ == 0 || thread_ == ::gettid() || ThreadHasEnded(thread_);
 }
 
 void ReadinessBackend::CheckThread() const {
@@ -235,8 +228,11 @@ absl::Status ReadinessBackend::Watch(Source& source, Readiness interest, Trigger
   const int error = Register(index, slot, slot.watched);
   if (error == 0) return absl::OkStatus();
   slot.watched = Readiness::kNone;
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, ": descriptor ", source.fd(), " cannot be watched: ", strerror(-error)));
+  const std::string message =
+      absl::StrCat(name, ": descriptor ", source.fd(), " cannot be watched: ", ErrnoText(-error));
+  // ENOSPC: /proc/sys/fs/epoll/max_user_watches (epoll_ctl(2)).
+  if (error == -ENOSPC || IsMemoryExhaustion(-error)) return absl::ResourceExhaustedError(message);
+  return absl::InvalidArgumentError(message);
 }
 
 // ---- Operations ----
@@ -294,7 +290,7 @@ void ReadinessBackend::Close(Source& source, CloseMode mode) {
   // Out of the set before close(2): a duplicate of the descriptor in another process would keep the
   // registration, and its events, alive (epoll(7), "Q6").
   if (Any(slot.registered)) Register(index, slot, Readiness::kNone);
-  table_.ForgetFd(source.fd());
+  table_.ForgetFd(index, source.fd());
   if (mode == CloseMode::kReset) {
     const linger reset{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(source.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "reactor/errno_text.h"
 #include "reactor/event_loop.h"
 
 namespace quintet {
@@ -29,7 +29,7 @@ absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Create(EventLoop& 
   sigset_t none;
   sigemptyset(&none);
   const int fd = ::signalfd(-1, &none, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (fd < 0) return absl::ResourceExhaustedError(absl::StrCat("signalfd: ", strerror(errno)));
+  if (fd < 0) return absl::ResourceExhaustedError(absl::StrCat("signalfd: ", ErrnoText(errno)));
   std::unique_ptr<SignalWatcher> signals(new SignalWatcher(fd));
   auto watcher = loop.Watch(fd, Readiness::kReadable, Trigger::kLevel,
                             [raw = signals.get()](Readiness) { raw->OnReadable(); });

@@ -51,9 +51,12 @@ class SourceTable {
     --size_;
   }
 
-  // The descriptor is about to be closed or handed back: its number may come again while the slot
-  // still waits for its kClosed.
-  void ForgetFd(int fd) { by_fd_[static_cast<size_t>(fd)] = kNone; }
+  // The descriptor of `slot` is about to be closed or handed back: its number may come again while
+  // the slot still waits for its kClosed. Does nothing once another slot has the number.
+  void ForgetFd(uint32_t slot, int fd) {
+    uint32_t& owner = by_fd_[static_cast<size_t>(fd)];
+    if (owner == slot) owner = kNone;
+  }
   bool KnowsFd(int fd) const {
     return static_cast<size_t>(fd) < by_fd_.size() && by_fd_[static_cast<size_t>(fd)] != kNone;
   }

@@ -211,6 +211,10 @@ void UringBackend::Close(Source& source, CloseMode mode) {
   state.delayed = 0;
   state.starved = false;
   DropQueued(state);
+  // A poll takes nothing from the descriptor: while its cancellation is on the way, the descriptor
+  // may be used anew.
+  const bool only_polls = (state.in_flight & ~Bit(UringOp::kPoll)) == 0;
+  if (mode == CloseMode::kKeep && only_polls) table_.ForgetFd(slot, state.fd);
   if (state.in_flight == 0) {
     FinishClose(slot);
   } else {
@@ -223,7 +227,7 @@ void UringBackend::FinishClose(uint32_t slot) {
   UringSource& state = table_[slot];
   assert(state.closing && !state.closed && state.in_flight == 0);
   state.closed = true;
-  table_.ForgetFd(state.fd);
+  table_.ForgetFd(slot, state.fd);
   if (state.close_mode == CloseMode::kReset) {
     const linger reset{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(state.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));

@@ -107,6 +107,7 @@ class UringBackend final : public Backend {
   uint32_t Harvest();
   void OnCqe(const io_uring_cqe& cqe);
   void OnLateCqe(UringOp op, const io_uring_cqe& cqe);
+  void OnCancelFailed(SourceId id);
   void OnWake(int32_t result, bool more);
   void OnAccept(uint32_t slot, int32_t result);
   void OnRecv(uint32_t slot, const io_uring_cqe& cqe);

@@ -45,7 +45,10 @@ uint32_t UringBackend::Harvest() {
 void UringBackend::OnCqe(const io_uring_cqe& cqe) {
   const UringName name = UringName::Unpack(cqe.user_data);
   const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
-  if (name.op == UringOp::kCancel) return;  // failed: the operation was over, or nearly
+  if (name.op == UringOp::kCancel) {
+    OnCancelFailed(name.id);
+    return;
+  }
   if (name.op == UringOp::kWake) {
     OnWake(cqe.res, more);
     return;
@@ -62,6 +65,8 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
   if (!more) {
     source.in_flight &= static_cast<UringOps>(~bit);
     source.cancelling &= static_cast<UringOps>(~bit);
+    // Of an operation in flight only its cancellation can be delayed.
+    source.delayed &= static_cast<UringOps>(~bit);
     --in_flight_;
   }
   if (source.closing) {
@@ -109,6 +114,19 @@ void UringBackend::OnLateCqe(UringOp op, const io_uring_cqe& cqe) {
   if (buffer == CompletionStore::kNoBuffer) return;
   buffers_->Take(buffer, 0);
   buffers_->Return(buffer);
+}
+
+// Mostly the operation was over, and its completion is here or comes at once. But the kernel also
+// finds nothing (ENOENT) while the operation is between two polls, queued to be tried again, and
+// cannot always stop what is running (EALREADY): then it goes on, and is cancelled again.
+void UringBackend::OnCancelFailed(SourceId id) {
+  if (!table_.IsCurrent(id)) return;
+  UringSource& source = table_[id.slot];
+  if (source.cancelling == 0) return;
+  if (source.delayed == 0) delayed_.Push(id);
+  source.delayed |= source.cancelling;
+  source.cancelling = 0;
+  if (retry_at_ == kNever) retry_at_ = AddSaturated(clock_.Now(), kExhaustionRetry);
 }
 
 void UringBackend::OnWake(int32_t result, bool more) {

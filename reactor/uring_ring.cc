@@ -1,7 +1,6 @@
 #include "reactor/uring_ring.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -17,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "reactor/errno_text.h"
+#include "reactor/thread_end.h"
 
 namespace quintet {
 namespace {
@@ -229,14 +229,7 @@ absl::Status UringRing::Enable() {
 bool UringRing::OnSubmitterThread() const { return submitter_ == ThreadNumber(); }
 
 bool UringRing::MayBeUsedHere() const {
-  if (OnSubmitterThread()) return true;
-  // pthread_join(3) returns a little before the thread's number is gone.
-  constexpr int kPatience = 1000;
-  for (int i = 0; i < kPatience; ++i) {
-    if (::tgkill(::getpid(), submitter_tid_, 0) < 0 && errno == ESRCH) return true;
-    ::usleep(1000);
-  }
-  return false;
+  return OnSubmitterThread() || ThreadHasEnded(submitter_tid_);
 }
 
 io_uring_sqe* UringRing::NextSqe() {

@@ -38,8 +38,8 @@ class Watcher final : public Source {
 };
 
 // Ends the watch: no callback runs after it, also when called from the watch's own callback. The
-// descriptor stays open. It may be closed, or watched again, once the current turn is over; sooner
-// EventLoop::Watch() answers AlreadyExists on io_uring.
+// descriptor stays open. It may be watched again at once. Closed in the same turn, it is gone for
+// its peer only when the turn is over, on io_uring.
 struct WatcherDeleter {
   void operator()(Watcher* watcher) const { watcher->Destroy(); }
 };

@@ -253,6 +253,33 @@ TEST_P(EventLoopTest, WatchOfNoDescriptorFails) {
   EXPECT_EQ(loop().backend().attached_sources(), 0U);
 }
 
+TEST_P(EventLoopTest, DescriptorMayBeWatchedAnewInTheTurnThatEndedItsWatch) {
+  SocketPair pair = MakeUnixPair();
+  int first = 0;
+  int second = 0;
+  WatcherPtr watcher;
+  const auto watch = [&](int* reports) {
+    auto made = loop().Watch(pair.ours.get(), Readiness::kReadable, Trigger::kLevel,
+                             [reports](Readiness) { ++*reports; });
+    ASSERT_TRUE(made.ok()) << made.status();
+    watcher = *std::move(made);
+  };
+  watch(&first);
+  loop().RunOnce(Duration::zero());
+  watcher.reset();
+  watch(&second);
+  ASSERT_EQ(::send(pair.peer.get(), "x", 1, 0), 1);
+  while (second == 0) loop().RunOnce(std::chrono::seconds(20));
+  EXPECT_EQ(first, 0);
+  watcher.reset();
+  // And the number is known to be free afterwards.
+  watch(&first);
+  while (first == 0) loop().RunOnce(std::chrono::seconds(20));
+  watcher.reset();
+  loop().RunOnce(Duration::zero());
+  EXPECT_EQ(loop().backend().attached_sources(), 0U);
+}
+
 TEST_P(EventLoopTest, RefusedWatchLeavesNothingBehind) {
   SocketPair pair = MakeUnixPair();
   auto first =

@@ -24,7 +24,7 @@ TEST(SourceTableTest, InsertNamesTheSourceAndGivesFreshState) {
   EXPECT_NE(table.Insert(b), slot);
   EXPECT_EQ(table.size(), 2U);
   for (RecordingSource* source : {&a, &b}) {
-    table.ForgetFd(source->fd());
+    table.ForgetFd(table.SlotOf(*source), source->fd());
     table.Erase(table.SlotOf(*source));
   }
   EXPECT_EQ(table.size(), 0U);
@@ -38,7 +38,7 @@ TEST(SourceTableTest, NameOfAnErasedSourceIsStaleAlsoWhenTheSlotIsReused) {
   const SourceId old = a.id();
   EXPECT_TRUE(table.IsCurrent(old));
   table[slot].value = 1;
-  table.ForgetFd(10);
+  table.ForgetFd(slot, 10);
   table.Erase(slot);
   EXPECT_FALSE(a.attached());
   EXPECT_FALSE(table.IsCurrent(old));
@@ -47,7 +47,7 @@ TEST(SourceTableTest, NameOfAnErasedSourceIsStaleAlsoWhenTheSlotIsReused) {
   EXPECT_FALSE(table.IsCurrent(old));
   EXPECT_TRUE(table.IsCurrent(b.id()));
   EXPECT_EQ(table[slot].value, 7);
-  table.ForgetFd(10);
+  table.ForgetFd(slot, 10);
   table.Erase(slot);
   EXPECT_FALSE(table.IsCurrent(SourceId()));
 }
@@ -56,16 +56,19 @@ TEST(SourceTableTest, NumberOfADescriptorMayComeAgainBeforeItsSlotIsFree) {
   SourceTable<State> table;
   RecordingSource closing(10);
   RecordingSource next(10);
-  table.Insert(closing);
+  const uint32_t slot = table.Insert(closing);
   EXPECT_TRUE(table.KnowsFd(10));
   EXPECT_FALSE(table.KnowsFd(9));
   EXPECT_FALSE(table.KnowsFd(100'000));
-  table.ForgetFd(10);
+  table.ForgetFd(slot, 10);
   EXPECT_FALSE(table.KnowsFd(10));
   table.Insert(next);
-  table.Erase(table.SlotOf(closing));
+  table.ForgetFd(slot, 10);  // not its any more
   EXPECT_TRUE(table.KnowsFd(10));
-  table.ForgetFd(10);
+  table.Erase(slot);
+  EXPECT_TRUE(table.KnowsFd(10));
+  table.ForgetFd(table.SlotOf(next), 10);
+  EXPECT_FALSE(table.KnowsFd(10));
   table.Erase(table.SlotOf(next));
 }
 

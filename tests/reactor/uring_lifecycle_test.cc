@@ -252,7 +252,7 @@ TEST_P(UringLifecycleTest, WakesAfterTheQueueOverflowed) {
   Run([] {
     auto driver = BackendDriver::Make(
         {.sq_entries = 4, .cq_entries = 4, .recv_buffers = 16, .recv_buffer_bytes = 4});
-    const auto [a, b] = UnixPair();
+    const auto [a, b] = TcpPair();
     RecordingSource& source = driver->Attach(a);
     (*driver)->StartRecv(source);
     driver->Poll();
