@@ -374,7 +374,7 @@ void Connection::Flush() {
   in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
-    io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
+    io_deadline_ = AddSaturated(now(), group_->options().write_stall_timeout);
   }
   loop_.backend().StartSend(*this, {&in_flight_, 1});
 }

@@ -4,7 +4,7 @@ namespace quintet::http {
 
 void Exchange::Reply(int status, std::string_view text) {
   response_.SetStatus(status);
-  response_.AddField("Content-Type", "text/plain");
+  response_.AddFieldLine("Content-Type: text/plain\r\n");
   response_.Send(text);
 }
 

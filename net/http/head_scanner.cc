@@ -1,6 +1,7 @@
 #include "net/http/head_scanner.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "net/http/syntax.h"
 
@@ -12,6 +13,13 @@ constexpr uint8_t kMajorAt = 5;
 constexpr uint8_t kDotAt = 6;
 constexpr uint8_t kMinorAt = 7;
 constexpr uint8_t kVersionBytes = 8;
+
+// Where the run of octets of a class ends that begins at `p`.
+template <CharClass kClass>
+const char* EndOfRun(const char* p, const char* end) {
+  while (p != end && IsCharOf(*p, kClass)) ++p;
+  return p;
+}
 
 }  // namespace
 
@@ -27,136 +35,108 @@ HeadScanner::Result HeadScanner::Scan(std::string_view data, size_t& used) {
   const char* const end = p + data.size();
   piece_ = p;
   complete_ = false;
-  while (p != end && !complete_ && status_ == 0) p = Step(p, end);
+  while (p != end && !complete_ && status_ == 0) {
+    p = state_ < State::kFieldStart ? ScanRequestLine(p, end) : ScanFields(p, end);
+  }
   used = static_cast<size_t>(p - data.data());
   scanned_ += used;
   if (status_ != 0) return Result::kRefused;
   return complete_ ? Result::kComplete : Result::kMore;
 }
 
-const char* HeadScanner::SkipRun(const char* p, const char* end, uint8_t char_class,
-                                 int too_large) {
-  const char* const stop = p + std::min(static_cast<size_t>(end - p), budget_);
-  const char* const begin = p;
-  while (p != stop && (kCharClasses[static_cast<uint8_t>(*p)] & char_class) != 0) ++p;
-  budget_ -= static_cast<size_t>(p - begin);
-  // Stopped by the budget while there is one more octet to skip.
-  if (p == stop && p != end && (kCharClasses[static_cast<uint8_t>(*p)] & char_class) != 0) {
-    status_ = static_cast<int16_t>(too_large);
-  }
+const char* HeadScanner::Refuse(const char* p, int status) {
+  status_ = static_cast<int16_t>(status);
   return p;
 }
 
-const char* HeadScanner::Step(const char* p, const char* end) {
+template <CharClass kClass>
+const char* HeadScanner::SkipRun(const char* p, const char* end, int too_large) {
+  const char* const stop = EndOfRun<kClass>(p, p + std::min<size_t>(end - p, budget_));
+  budget_ -= static_cast<size_t>(stop - p);
+  // Stopped by the budget while there is one more octet to skip.
+  if (budget_ == 0 && stop != end && IsCharOf(*stop, kClass)) return Refuse(stop, too_large);
+  return stop;
+}
+
+// In both functions each state flows into the next while there is input: a head that comes in one
+// piece is scanned in one go.
+const char* HeadScanner::ScanRequestLine(const char* p, const char* end) {
   switch (state_) {
     case State::kEmptyLines:
-      if (*p != '\r') {
-        state_ = State::kMethod;
-        return p;
-      }
-      if (++empty_lines_ > kMaxEmptyLines) status_ = 400;
-      state_ = State::kEmptyLineLf;
-      return p + 1;
-    case State::kEmptyLineLf:
-      if (*p != '\n') status_ = 400;
-      state_ = State::kEmptyLines;
-      return p + 1;
-
-    case State::kMethod:
-      if (IsCharOf(*p, kTokenChar)) {
-        // Both limits may be hit by the same octet; that of the method tells more.
-        if (++method_bytes_ > kMaxMethodBytes) {
-          status_ = 501;
-        } else if (budget_-- == 0) {
-          status_ = 414;
-        }
+      if (*p == '\r') {
+        if (++empty_lines_ > kMaxEmptyLines) return Refuse(p, 400);
+        state_ = State::kEmptyLineLf;
         return p + 1;
       }
-      if (*p != ' ' || method_bytes_ == 0) {
-        status_ = 400;
-        return p;
-      }
+      state_ = State::kMethod;
+      [[fallthrough]];
+    case State::kMethod:
+      p = ScanMethod(p, end);
+      if (p == end || status_ != 0) return p;
+      if (*p != ' ' || method_bytes_ == 0) return Refuse(p, 400);
       state_ = State::kTargetStart;
-      return p + 1;
+      if (++p == end) return p;
+      [[fallthrough]];
     case State::kTargetStart:
       // A second space is no target.
-      if (!IsCharOf(*p, kTargetChar)) status_ = 400;
+      if (!IsCharOf(*p, kTargetChar)) return Refuse(p, 400);
       state_ = State::kTarget;
-      return p;
+      [[fallthrough]];
     case State::kTarget:
-      p = SkipRun(p, end, kTargetChar, 414);
+      p = SkipRun<kTargetChar>(p, end, 414);
       if (p == end || status_ != 0) return p;
-      if (*p != ' ') {
-        status_ = 400;
-        return p;
-      }
+      if (*p != ' ') return Refuse(p, 400);
       state_ = State::kVersion;
-      return p + 1;
+      if (++p == end) return p;
+      [[fallthrough]];
     case State::kVersion:
-      return ScanVersion(p, end);
+      p = ScanVersion(p, end);
+      if (p == end || status_ != 0) return p;
+      [[fallthrough]];
     case State::kLineCr:
-      if (*p != '\r') status_ = 400;
+      if (*p != '\r') return Refuse(p, 400);
       state_ = State::kLineLf;
-      return p + 1;
+      if (++p == end) return p;
+      [[fallthrough]];
     case State::kLineLf:
-      if (*p != '\n') {
-        status_ = 400;
-      } else if (major_version_ != 1) {
-        status_ = 505;
-      }
+      if (*p != '\n') return Refuse(p, 400);
+      if (major_version_ != 1) return Refuse(p, 505);
       budget_ = field_bytes_limit_;
       state_ = State::kFieldStart;
       return p + 1;
-
-    case State::kFieldStart:
-      if (*p == '\r') {
-        state_ = State::kEndLf;
-        return p + 1;
-      }
-      if (!IsCharOf(*p, kTokenChar)) {
-        status_ = 400;
-      } else if (++field_count_ > field_count_limit_) {
-        status_ = 431;
-      }
-      state_ = State::kName;
+    case State::kEmptyLineLf:
+      if (*p != '\n') return Refuse(p, 400);
+      state_ = State::kEmptyLines;
+      return p + 1;
+    default:
       return p;
-    case State::kName:
-      p = SkipRun(p, end, kTokenChar, 431);
-      if (p == end || status_ != 0) return p;
-      if (*p != ':') {
-        status_ = 400;
-        return p;
-      }
-      state_ = State::kValue;
-      return p;
-    case State::kValue:
-      // The colon is an octet of kValueChar and counted here.
-      p = SkipRun(p, end, kValueChar, 431);
-      if (p == end || status_ != 0) return p;
-      if (*p != '\r') {
-        status_ = 400;
-        return p;
-      }
-      state_ = State::kValueLf;
-      return p + 1;
-    case State::kValueLf:
-      if (*p != '\n') status_ = 400;
-      // The line end counts too; where only it goes beyond, the next line is refused.
-      budget_ -= std::min<size_t>(budget_, 2);
-      state_ = State::kFieldStart;
-      return p + 1;
-    case State::kEndLf:
-      if (*p != '\n') {
-        status_ = 400;
-      } else {
-        complete_ = true;
-      }
-      return p + 1;
   }
-  return p;
+}
+
+const char* HeadScanner::ScanMethod(const char* p, const char* end) {
+  const size_t room = std::min<size_t>(kMaxMethodBytes - method_bytes_, budget_);
+  const char* const stop = EndOfRun<kTokenChar>(p, p + std::min<size_t>(end - p, room));
+  const auto bytes = static_cast<size_t>(stop - p);
+  method_bytes_ = static_cast<uint8_t>(method_bytes_ + bytes);
+  budget_ -= bytes;
+  if (bytes == room && stop != end && IsCharOf(*stop, kTokenChar)) {
+    // Both limits may be hit by the same octet; that of the method tells more.
+    return Refuse(stop, method_bytes_ == kMaxMethodBytes ? 501 : 414);
+  }
+  return stop;
 }
 
 const char* HeadScanner::ScanVersion(const char* p, const char* end) {
+  // In one piece and of this major version, as nearly always.
+  if (version_bytes_ == 0 && end - p >= kVersionBytes && budget_ >= kVersionBytes &&
+      std::memcmp(p, "HTTP/1.", kMinorAt) == 0 && IsCharOf(p[kMinorAt], kDigitChar)) {
+    major_version_ = 1;
+    minor_version_ = static_cast<uint8_t>(p[kMinorAt] - '0');
+    minor_version_offset_ = scanned_ + static_cast<size_t>(p + kMinorAt - piece_);
+    budget_ -= kVersionBytes;
+    state_ = State::kLineCr;
+    return p + kVersionBytes;
+  }
   for (; p != end && version_bytes_ < kVersionBytes; ++p, ++version_bytes_) {
     bool valid = false;
     if (version_bytes_ < kMajorAt) {
@@ -172,17 +152,51 @@ const char* HeadScanner::ScanVersion(const char* p, const char* end) {
         minor_version_offset_ = scanned_ + static_cast<size_t>(p - piece_);
       }
     }
-    if (!valid) {
-      status_ = 400;
-      return p;
-    }
-    if (budget_-- == 0) {
-      status_ = 414;
-      return p;
-    }
+    if (!valid) return Refuse(p, 400);
+    if (budget_-- == 0) return Refuse(p, 414);
   }
   if (version_bytes_ == kVersionBytes) state_ = State::kLineCr;
   return p;
+}
+
+const char* HeadScanner::ScanFields(const char* p, const char* end) {
+  switch (state_) {
+    case State::kFieldStart:
+      if (*p == '\r') {
+        state_ = State::kEndLf;
+        return p + 1;
+      }
+      if (!IsCharOf(*p, kTokenChar)) return Refuse(p, 400);
+      if (++field_count_ > field_count_limit_) return Refuse(p, 431);
+      state_ = State::kName;
+      [[fallthrough]];
+    case State::kName:
+      p = SkipRun<kTokenChar>(p, end, 431);
+      if (p == end || status_ != 0) return p;
+      if (*p != ':') return Refuse(p, 400);
+      state_ = State::kValue;
+      [[fallthrough]];
+    case State::kValue:
+      // The colon is an octet of kValueChar and counted here.
+      p = SkipRun<kValueChar>(p, end, 431);
+      if (p == end || status_ != 0) return p;
+      if (*p != '\r') return Refuse(p, 400);
+      state_ = State::kValueLf;
+      if (++p == end) return p;
+      [[fallthrough]];
+    case State::kValueLf:
+      if (*p != '\n') return Refuse(p, 400);
+      // The line end counts too; where only it goes beyond, the next line is refused.
+      budget_ -= std::min<size_t>(budget_, 2);
+      state_ = State::kFieldStart;
+      return p + 1;
+    case State::kEndLf:
+      if (*p != '\n') return Refuse(p, 400);
+      complete_ = true;
+      return p + 1;
+    default:
+      return p;
+  }
 }
 
 }  // namespace quintet::http

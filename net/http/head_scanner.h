@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "net/http/options.h"
+#include "net/http/syntax.h"
 
 namespace quintet::http {
 
@@ -50,6 +51,7 @@ class HeadScanner {
   size_t field_count() const { return field_count_; }
 
  private:
+  // Those of the request line first.
   enum class State : uint8_t {
     kEmptyLines,
     kEmptyLineLf,
@@ -66,11 +68,16 @@ class HeadScanner {
     kEndLf,
   };
 
-  // One state's share of [p, end): returns where it stopped; sets status_ to refuse.
-  const char* Step(const char* p, const char* end);
+  // Each reads from [p, end), which is not empty, and returns where it stopped.
+  const char* ScanRequestLine(const char* p, const char* end);
+  const char* ScanMethod(const char* p, const char* end);
   const char* ScanVersion(const char* p, const char* end);
-  // Skips octets of `char_class`, at most as many as the budget allows.
-  const char* SkipRun(const char* p, const char* end, uint8_t char_class, int too_large);
+  const char* ScanFields(const char* p, const char* end);
+  // Skips octets of a class, at most as many as the budget allows.
+  template <CharClass kClass>
+  const char* SkipRun(const char* p, const char* end, int too_large);
+  // Returns `p`, where the octet stands that was refused.
+  const char* Refuse(const char* p, int status);
 
   State state_ = State::kEmptyLines;
   uint8_t empty_lines_ = 0;

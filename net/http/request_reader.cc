@@ -121,6 +121,7 @@ void RequestReader::Trim() {
 }
 
 bool RequestReader::is_head_request() const {
+  if (head_complete()) return request_.method_ == "HEAD";
   const size_t begin = std::min(head_.find_first_not_of(kCrLf), head_.size());
   return std::string_view(head_).substr(begin).starts_with("HEAD ");
 }

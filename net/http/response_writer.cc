@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "net/http/status.h"
 #include "net/http/syntax.h"
@@ -13,7 +14,7 @@ namespace {
 // Up to here a body is copied behind its head, so that one write carries both; a larger one goes to
 // the transport by itself.
 constexpr size_t kCoalescedBodyBytes = 4 << 10;
-// Above this Trim() gives a buffer back.
+// Above this Reset() gives a buffer back.
 constexpr size_t kKeptBytes = 8 << 10;
 
 constexpr std::string_view kCrLf = "\r\n";
@@ -24,6 +25,22 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::array<std::string_view, 8> kOwnFields = {
     "Content-Length", "Transfer-Encoding", "Connection", "Date",
     "Server",         "Keep-Alive",        "Upgrade",    "Trailer"};
+
+// Digits of the largest number.
+constexpr size_t kMaxNumberBytes = 20;
+// More than the writer's own parts of a head take together, but for the server's name: status line
+// 46, Date 37, Server 10, a length 38 or a transfer coding 28, Connection 24, the last line 2.
+constexpr size_t kMaxOwnHeadBytes = 256;
+
+// Both return where the text ends.
+char* Put(char* at, std::string_view text) {
+  std::memcpy(at, text.data(), text.size());
+  return at + text.size();
+}
+
+char* PutNumber(char* at, uint64_t value, int base) {
+  return std::to_chars(at, at + kMaxNumberBytes, value, base).ptr;
+}
 
 }  // namespace
 
@@ -45,7 +62,8 @@ void ResponseWriter::Start(const Terms& terms) {
   out_.clear();
 }
 
-void ResponseWriter::Trim() {
+void ResponseWriter::Reset() {
+  state_ = State::kFresh;
   if (fields_.capacity() > kKeptBytes) fields_ = std::string();
   if (out_.capacity() > kKeptBytes) out_ = std::string();
 }
@@ -64,6 +82,10 @@ bool ResponseWriter::AddField(std::string_view name, std::string_view value) {
   return true;
 }
 
+void ResponseWriter::AddFieldLine(std::string_view line) {
+  if (!begun()) fields_.append(line);
+}
+
 void ResponseWriter::SetContentLength(uint64_t bytes) {
   if (begun()) return;
   has_length_ = true;
@@ -72,24 +94,7 @@ void ResponseWriter::SetContentLength(uint64_t bytes) {
 
 bool ResponseWriter::body_allowed() const { return !head_request_ && StatusHasContent(status_); }
 
-void ResponseWriter::AppendNumber(uint64_t value, int base) {
-  std::array<char, 20> digits{};
-  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value, base);
-  out_.append(digits.data(), result.ptr);
-}
-
-void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
-  if (status_ == 200) {
-    out_.append("HTTP/1.1 200 OK\r\n");
-  } else {
-    out_.append("HTTP/1.1 ");
-    AppendNumber(static_cast<uint64_t>(status_), 10);
-    out_.append(" ").append(StatusReason(status_)).append(kCrLf);
-  }
-  out_.append(dates_->FieldLine(transport_->now()));
-  if (!server_name_.empty()) out_.append("Server: ").append(server_name_).append(kCrLf);
-  out_.append(fields_);
-
+void ResponseWriter::ChooseCoding(std::optional<uint64_t>& length) {
   if (!StatusHasContent(status_)) {
     // A length has no meaning in 204 (RFC 9110 section 8.6); in 304 it would have to be that of the
     // 200, which is known only where the handler has announced it.
@@ -99,21 +104,36 @@ void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
   } else if (!length.has_value()) {
     coding_ = http_1_0_ ? Coding::kUntilClose : Coding::kChunked;
   }
-  if (length.has_value()) {
-    out_.append("Content-Length: ");
-    AppendNumber(*length, 10);
-    out_.append(kCrLf);
-  } else if (coding_ == Coding::kChunked) {
-    out_.append("Transfer-Encoding: chunked\r\n");
-  }
-
   if (close_after_ || coding_ == Coding::kUntilClose) keep_alive_ = false;
-  if (!keep_alive_) {
-    out_.append("Connection: close\r\n");
-  } else if (http_1_0_) {
-    out_.append("Connection: keep-alive\r\n");
+}
+
+void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
+  ChooseCoding(length);
+  const std::string_view date = dates_->FieldLine(transport_->now());
+  // Room for all of it at once, then written without further checks.
+  out_.resize(kMaxOwnHeadBytes + server_name_.size() + fields_.size());
+  char* at = out_.data();
+  if (status_ == 200) {
+    at = Put(at, "HTTP/1.1 200 OK\r\n");
+  } else {
+    at = PutNumber(Put(at, "HTTP/1.1 "), static_cast<uint64_t>(status_), 10);
+    at = Put(Put(Put(at, " "), StatusReason(status_)), kCrLf);
   }
-  out_.append(kCrLf);
+  at = Put(at, date);
+  if (!server_name_.empty()) at = Put(Put(Put(at, "Server: "), server_name_), kCrLf);
+  at = Put(at, fields_);
+  if (length.has_value()) {
+    at = Put(PutNumber(Put(at, "Content-Length: "), *length, 10), kCrLf);
+  } else if (coding_ == Coding::kChunked) {
+    at = Put(at, "Transfer-Encoding: chunked\r\n");
+  }
+  if (!keep_alive_) {
+    at = Put(at, "Connection: close\r\n");
+  } else if (http_1_0_) {
+    at = Put(at, "Connection: keep-alive\r\n");
+  }
+  at = Put(at, kCrLf);
+  out_.resize(static_cast<size_t>(at - out_.data()));
   state_ = State::kStreaming;
 }
 
@@ -138,7 +158,8 @@ void ResponseWriter::Send(std::string_view body) {
 }
 
 void ResponseWriter::AppendChunk(std::string_view piece) {
-  AppendNumber(piece.size(), 16);
+  std::array<char, kMaxNumberBytes> digits;
+  out_.append(digits.data(), PutNumber(digits.data(), piece.size(), 16));
   out_.append(kCrLf);
   if (piece.size() > kCoalescedBodyBytes) {
     Flush();

@@ -55,6 +55,7 @@ class ResponseWriter {
   bool ended() const { return state_ == State::kEnded || state_ == State::kFailed; }
 
  private:
+  friend class Exchange;
   friend class ServerSession;
   friend class ResponseWriterTestPeer;
 
@@ -77,8 +78,10 @@ class ResponseWriter {
 
   // Begins the next response.
   void Start(const Terms& terms);
-  // Gives large buffers back.
-  void Trim();
+  // As new, so that nothing of this response shows in the next; gives large buffers back.
+  void Reset();
+  // AddField() of what is known to be right: `line` with its CRLF.
+  void AddFieldLine(std::string_view line);
   // Lets the connection live on after the response, unless the handler or the framing are against
   // it. Counts until the head is sent.
   void set_keep_alive(bool keep_alive) { keep_alive_ = keep_alive; }
@@ -87,10 +90,11 @@ class ResponseWriter {
   bool failed() const { return state_ == State::kFailed; }
 
   bool body_allowed() const;
+  // Settles how the body's end is told; takes back a `length` that must not be sent.
+  void ChooseCoding(std::optional<uint64_t>& length);
   // Composes the head into out_.
   void ComposeHead(std::optional<uint64_t> length);
   void AppendChunk(std::string_view piece);
-  void AppendNumber(uint64_t value, int base);
   void Flush();
 
   State state_ = State::kFresh;

@@ -99,7 +99,6 @@ void ServerSession::Begin() {
   exchange.deferred_ = false;
   exchange.transport_ = &transport();
   exchange.session_ = this;
-  StartResponse();
 }
 
 void ServerSession::StartResponse() {
@@ -270,12 +269,16 @@ void ServerSession::DropRequest() {
     // A ticket that nobody else holds can serve the next exchange.
     if (exchange.ticket_.use_count() != 1) exchange.ticket_.reset();
   }
+  exchange.response_.Reset();
+  if (exchange.on_body_ == nullptr && exchange.on_drained_ == nullptr) {
+    context_->Release(std::move(active_));
+    return;
+  }
   // Destroyed last and on their own: what they own may do anything but come back here.
   const Exchange::BodyCallback on_body = std::move(exchange.on_body_);
   const Exchange::DrainedCallback on_drained = std::move(exchange.on_drained_);
   exchange.on_body_ = nullptr;
   exchange.on_drained_ = nullptr;
-  exchange.response_.Trim();
   context_->Release(std::move(active_));
 }
 

@@ -15,12 +15,13 @@ constexpr std::array<uint8_t, 256> MakeCharClasses() {
   };
   constexpr std::string_view kDigits = "0123456789";
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  add(kDigits, kTokenChar | kTargetChar | kRegNameChar | kHexChar | kDigitChar);
-  add(kLetters, kTokenChar | kTargetChar | kRegNameChar);
+  add(kDigits, kTokenChar | kTargetChar | kRegNameChar | kHostChar | kHexChar | kDigitChar);
+  add(kLetters, kTokenChar | kTargetChar | kRegNameChar | kHostChar);
   add("abcdefABCDEF", kHexChar);
   add("!#$%&'*+-.^_`|~", kTokenChar);
   add("-._~!$&'()*+,;=%", kTargetChar | kRegNameChar);
   add(":/?@[]", kTargetChar);
+  add("-._~", kHostChar);
   for (int c = 0x20; c < 256; ++c) {
     if (c != 0x7f) classes[c] = static_cast<uint8_t>(classes[c] | kValueChar);
   }
@@ -28,25 +29,24 @@ constexpr std::array<uint8_t, 256> MakeCharClasses() {
   return classes;
 }
 
-constexpr char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+// The two cases of an ASCII letter differ in this bit.
+constexpr int kCaseBit = 0x20;
+
+constexpr bool IsLowerCaseLetter(int c) { return c >= 'a' && c <= 'z'; }
 
 }  // namespace
 
 constexpr std::array<uint8_t, 256> kCharClasses = MakeCharClasses();
 
-bool AllCharsOf(std::string_view text, CharClass char_class) {
-  return std::all_of(text.begin(), text.end(),
-                     [char_class](char c) { return IsCharOf(c, char_class); });
-}
-
 bool IsToken(std::string_view text) { return !text.empty() && AllCharsOf(text, kTokenChar); }
 
 bool IsFieldValue(std::string_view text) { return AllCharsOf(text, kValueChar); }
 
-bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return ToLower(x) == ToLower(y);
-         });
+bool EqualsIgnoreCaseSameSize(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(),
+                    [](char x, char y) {
+                      return x == y || ((x ^ y) == kCaseBit && IsLowerCaseLetter(x | kCaseBit));
+                    });
 }
 
 std::string_view TrimWhitespace(std::string_view text) {

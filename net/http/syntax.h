@@ -16,6 +16,7 @@ enum CharClass : uint8_t {
   kHexChar = 8,       // HEXDIG
   kRegNameChar = 16,  // reg-name and port of an authority, RFC 3986 section 3.2; '%' included
   kDigitChar = 32,    // DIGIT
+  kHostChar = 64,     // most of kRegNameChar: what a host holds that needs no further look
 };
 
 // The classes of each octet.
@@ -29,7 +30,12 @@ inline bool IsCharOf(char c, CharClass char_class) {
 constexpr bool IsWhitespace(char c) { return c == ' ' || c == '\t'; }
 
 // True when `text` holds nothing but octets of the class; also when it is empty.
-bool AllCharsOf(std::string_view text, CharClass char_class);
+inline bool AllCharsOf(std::string_view text, CharClass char_class) {
+  for (const char c : text) {
+    if (!IsCharOf(c, char_class)) return false;
+  }
+  return true;
+}
 
 // token = 1*tchar.
 bool IsToken(std::string_view text);
@@ -37,7 +43,10 @@ bool IsToken(std::string_view text);
 bool IsFieldValue(std::string_view text);
 
 // ASCII only, as field names and most tokens are compared.
-bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+bool EqualsIgnoreCaseSameSize(std::string_view a, std::string_view b);
+inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && EqualsIgnoreCaseSameSize(a, b);
+}
 
 // Without SP and HTAB at both ends (OWS).
 std::string_view TrimWhitespace(std::string_view text);
