@@ -22,8 +22,9 @@ if(QUINTET_SANITIZE)
   endif()
   set(quintet_sanitize_flags -fsanitize=${QUINTET_SANITIZE} -fno-omit-frame-pointer)
   if(QUINTET_SANITIZE MATCHES "undefined")
-    # Without this a finding is printed and the test passes.
-    list(APPEND quintet_sanitize_flags -fno-sanitize-recover=all)
+    # Without the first a finding is printed and the test passes. The check of vtable pointers probes
+    # memory through a pipe: where a test has used up the descriptors it sees errors everywhere.
+    list(APPEND quintet_sanitize_flags -fno-sanitize-recover=all -fno-sanitize=vptr)
   endif()
   add_compile_options(${quintet_sanitize_flags})
   add_link_options(${quintet_sanitize_flags})
