@@ -244,13 +244,20 @@ void Connection::OnSent(int32_t result) {
                  CloseMode::kClose);
     return;
   }
-  sending_.Consume(static_cast<size_t>(result), pool());
+  OnTaken(static_cast<size_t>(result));
+}
+
+// The kernel has taken the first `bytes` of the output.
+void Connection::OnTaken(size_t bytes) {
+  sending_.Consume(bytes, pool());
   if (group_ == nullptr) return;
-  ConnectionCounters::Add(group_->counters().bytes_out, static_cast<uint64_t>(result));
-  if (output_blocked_ && output_bytes() <= group_->options().output_low_mark) {
-    output_blocked_ = false;
-    drained_due_ = true;
-  }
+  ConnectionCounters::Add(group_->counters().bytes_out, bytes);
+}
+
+// Blocked until the session is told otherwise.
+bool Connection::DrainedDue() const {
+  return output_blocked_ && group_ != nullptr && !close_requested_ &&
+         output_bytes() <= group_->options().output_low_mark;
 }
 
 void Connection::OnBackendClosed() {
@@ -315,8 +322,9 @@ void Connection::Settle() {
   if (closing()) return;
   UpdateReceiving();
   UpdateTimer();
-  // A callback behind the delivery of input may have resumed reading.
-  if (InputDue()) ScheduleSettle();
+  // A callback behind the delivery of input may have resumed reading, and the output may have left
+  // behind the callback that was to hear of it.
+  if (InputDue() || DrainedDue()) ScheduleSettle();
 }
 
 // Whether the session is to be called with kept input, or with the end of file behind it.
@@ -334,8 +342,8 @@ void Connection::CallSessionWhereDue() {
     deadline_due_ = false;
     CallSession([this] { session_->OnDeadline(); });
   }
-  if (drained_due_ && alive() && !close_requested_) {
-    drained_due_ = false;
+  if (DrainedDue() && alive()) {
+    output_blocked_ = false;
     CallSession([this] { session_->OnOutputDrained(); });
   }
   if (!unread_.empty() && !paused_ && !output_blocked_ && alive() && !close_requested_) {
@@ -367,11 +375,21 @@ void Connection::CallSessionWhereDue() {
   }
 }
 
+void Connection::PointAtOutput() {
+  const auto bytes = sending_.bytes();
+  in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
+}
+
 void Connection::Flush() {
   if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
   if (sending_.empty()) swap(sending_, filling_);
-  const auto bytes = sending_.bytes();
-  in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
+  PointAtOutput();
+  if (const size_t taken = loop_.backend().SendNow(*this, {&in_flight_, 1}); taken > 0) {
+    OnTaken(taken);
+    if (output_bytes() == 0) return;
+    if (sending_.empty()) swap(sending_, filling_);
+    PointAtOutput();
+  }
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
     io_deadline_ = AddSaturated(now(), group_->options().write_stall_timeout);

@@ -88,6 +88,7 @@ class Connection final : public Source, public Transport, private Timer {
   void OnConnected(int32_t result);
   void OnReceived(const Completion& completion);
   void OnSent(int32_t result);
+  void OnTaken(size_t bytes);
   void OnBackendClosed();
   void Deliver(std::span<const std::byte> data);
 
@@ -95,8 +96,10 @@ class Connection final : public Source, public Transport, private Timer {
   void ScheduleSettle();
   void Settle();
   bool InputDue() const;
+  bool DrainedDue() const;
   void CallSessionWhereDue();
   void Flush();
+  void PointAtOutput();
   void FinishClose();
   void UpdateReceiving();
   void UpdateTimer();
@@ -147,7 +150,6 @@ class Connection final : public Source, public Transport, private Timer {
   bool eof_told_ : 1 = false;
   bool close_requested_ : 1 = false;
   bool output_blocked_ : 1 = false;
-  bool drained_due_ : 1 = false;   // OnOutputDrained() is to be called
   bool drain_due_ : 1 = false;     // OnDrain() is to be called
   bool deadline_due_ : 1 = false;  // OnDeadline() is to be called
   bool opened_ : 1 = false;

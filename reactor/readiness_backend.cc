@@ -253,6 +253,16 @@ void ReadinessBackend::StartSend(Source& source, std::span<const iovec> buffers)
   }
 }
 
+size_t ReadinessBackend::SendNow(Source& source, std::span<const iovec> buffers) {
+  CheckThread();
+  const Slot& slot = table_[table_.SlotOf(source)];
+  assert(!slot.Is(kSending | kSendDone | kWatching));
+  assert(!buffers.empty() && buffers.size() <= kMaxSendBuffers);
+  if (slot.Is(kClosing | kBackingOff)) return 0;
+  const ssize_t sent = Transmit(source.fd(), buffers);
+  return sent > 0 ? static_cast<size_t>(sent) : 0;
+}
+
 void ReadinessBackend::ShutdownSend(Source& source) {
   CheckThread();
   const Slot& slot = table_[table_.SlotOf(source)];

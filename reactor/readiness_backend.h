@@ -52,6 +52,7 @@ class ReadinessBackend final : public Backend {
   void StartRecv(Source& source) override { Arm(source, kReceiving); }
   void StopRecv(Source& source) override { Disarm(source, kReceiving); }
   void StartSend(Source& source, std::span<const iovec> buffers) override;
+  size_t SendNow(Source& source, std::span<const iovec> buffers) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   absl::Status Watch(Source& source, Readiness interest, Trigger trigger) override;
@@ -122,6 +123,7 @@ class ReadinessBackend final : public Backend {
   bool Accept(uint32_t index, Completion* completion);
   bool Receive(uint32_t index, Completion* completion);
   bool TrySend(uint32_t index);
+  ssize_t Transmit(int fd, std::span<const iovec> buffers);
   void FinishConnect(uint32_t index);
 
   // Waiting.

@@ -171,23 +171,24 @@ bool ReadinessBackend::Receive(uint32_t index, Completion* completion) {
   return true;
 }
 
-// Makes one attempt. True when its outcome is to be delivered; else the slot waits to try again.
-bool ReadinessBackend::TrySend(uint32_t index) {
-  Slot& slot = table_[index];
-  const int fd = table_.source(index)->fd();
+ssize_t ReadinessBackend::Transmit(int fd, std::span<const iovec> buffers) {
   // MSG_NOSIGNAL: a peer that is gone is an error number, never SIGPIPE. MSG_DONTWAIT: also on a
   // descriptor that somebody made blocking.
   constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
   ++stats_.io_syscalls;
-  ssize_t sent;
-  if (slot.buffer_count == 1) {
-    sent = ::send(fd, slot.buffers->iov_base, slot.buffers->iov_len, kFlags);
-  } else {
-    msghdr message{};
-    message.msg_iov = const_cast<iovec*>(slot.buffers);
-    message.msg_iovlen = slot.buffer_count;
-    sent = ::sendmsg(fd, &message, kFlags);
+  if (buffers.size() == 1) {
+    return ::send(fd, buffers.front().iov_base, buffers.front().iov_len, kFlags);
   }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(buffers.data());
+  message.msg_iovlen = buffers.size();
+  return ::sendmsg(fd, &message, kFlags);
+}
+
+// Makes one attempt. True when its outcome is to be delivered; else the slot waits to try again.
+bool ReadinessBackend::TrySend(uint32_t index) {
+  Slot& slot = table_[index];
+  const ssize_t sent = Transmit(table_.source(index)->fd(), {slot.buffers, slot.buffer_count});
   const int error = errno;
   if (sent < 0 && (error == EAGAIN || error == EINTR || IsMemoryExhaustion(error))) {
     slot.Set(kSending);

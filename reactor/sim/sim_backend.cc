@@ -153,7 +153,7 @@ void SimBackend::StartSend(Source& source, std::span<const iovec> buffers) {
   slot.send = Phase::kPending;
   slot.buffers = buffers.data();
   slot.buffers_seen.assign(buffers.begin(), buffers.end());
-  const std::string bytes = Gather(slot);
+  const std::string bytes = Gather(slot.buffers_seen);
   SimCheck(!bytes.empty(), "StartSend of nothing");
   slot.checksum = Checksum(bytes);
   if (const Duration late = Lateness(); late > Duration::zero()) {
@@ -164,6 +164,23 @@ void SimBackend::StartSend(Source& source, std::span<const iovec> buffers) {
   } else {
     TrySend(source.fd(), slot);
   }
+}
+
+size_t SimBackend::SendNow(Source& source, std::span<const iovec> buffers) {
+  Slot& slot = Find(source);
+  SimCheck(!slot.closing, "SendNow after Close");
+  SimCheck(slot.send == Phase::kNone, "SendNow with a send in flight");
+  SimCheck(!slot.send_shut_down, "SendNow after ShutdownSend");
+  SimCheck(!buffers.empty() && buffers.size() <= kMaxSendBuffers, "SendNow with too many buffers");
+  SimRandom& random = network_.random();
+  const SimFaults& faults = network_.options().faults;
+  // An error that was ordered comes with a kSend.
+  const bool fails = failures_[static_cast<size_t>(Op::kSend)].count > 0;
+  if (fails || hold_sends_ || !random.Chance(faults.send_now)) return 0;
+  std::string bytes = Gather(buffers);
+  SimCheck(!bytes.empty(), "SendNow of nothing");
+  if (random.Chance(faults.short_send)) bytes.resize(random.Between(1, bytes.size()));
+  return static_cast<size_t>(std::max(network_.Send(source.fd(), bytes), 0));
 }
 
 void SimBackend::ShutdownSend(Source& source) {

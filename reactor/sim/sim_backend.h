@@ -42,6 +42,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override;
   void StartSend(Source& source, std::span<const iovec> buffers) override;
+  size_t SendNow(Source& source, std::span<const iovec> buffers) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   // Unimplemented: there are no foreign descriptors here.
@@ -125,7 +126,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void Poison();
   void CheckThread() const;
 
-  static std::string Gather(const Slot& slot);
+  static std::string Gather(std::span<const iovec> buffers);
   static uint64_t Checksum(std::string_view bytes);
 
   SimNetwork& network_;

@@ -12,6 +12,7 @@ namespace quintet {
 
 // Chances are per mille of the occasions named. All zero: well-behaved.
 struct SimFaults {
+  uint32_t send_now = 0;    // no fault: SendNow() sends, as on the readiness backends
   uint32_t short_send = 0;  // a send takes a part only
   uint32_t short_recv = 0;  // a receive brings a part only, often a single byte
   uint32_t late = 0;        // a completion comes up to `late_max` after it could

@@ -178,9 +178,9 @@ uint64_t SimBackend::Checksum(std::string_view bytes) {
   return sum;
 }
 
-std::string SimBackend::Gather(const Slot& slot) {
+std::string SimBackend::Gather(std::span<const iovec> buffers) {
   std::string bytes;
-  for (const iovec& buffer : slot.buffers_seen) {
+  for (const iovec& buffer : buffers) {
     bytes.append(static_cast<const char*>(buffer.iov_base), buffer.iov_len);
   }
   return bytes;
@@ -195,7 +195,7 @@ void SimBackend::CheckInFlight(const Slot& slot) const {
     SimCheck(now.iov_base == seen.iov_base && now.iov_len == seen.iov_len,
              "the buffers of a send in flight were changed");
   }
-  SimCheck(Checksum(Gather(slot)) == slot.checksum, "the bytes of a send in flight were changed");
+  SimCheck(Checksum(Gather(slot.buffers_seen)) == slot.checksum, "the bytes of a send in flight were changed");
 }
 
 void SimBackend::TrySend(int fd, Slot& slot) {
@@ -203,7 +203,7 @@ void SimBackend::TrySend(int fd, Slot& slot) {
   SimRandom& random = network_.random();
   const SimFaults& faults = network_.options().faults;
   CheckInFlight(slot);
-  std::string bytes = Gather(slot);
+  std::string bytes = Gather(slot.buffers_seen);
   int result;
   if (const int error = TakeFailure(Op::kSend); error != 0) {
     result = -error;

@@ -19,7 +19,7 @@ using State = Connection::State;
 using ::testing::ElementsAre;
 using namespace std::chrono_literals;
 
-class ConnectionTest : public SimTest {
+class ConnectionTest : public SendModeTest {
  protected:
   // To port 80, where `peer` may have been told to accept.
   void Connect(Duration timeout = 10s) {
@@ -62,7 +62,9 @@ class ConnectionTest : public SimTest {
 
 // ---- Connecting ----
 
-TEST_F(ConnectionTest, ConnectingToOpen) {
+INSTANTIATE_TEST_SUITE_P(Sends, ConnectionTest, SendModes(), SendModeName);
+
+TEST_P(ConnectionTest, ConnectingToOpen) {
   peer = std::make_unique<SimPeer>(network);
   peer->AcceptOn(80);
   Connect();
@@ -73,13 +75,13 @@ TEST_F(ConnectionTest, ConnectingToOpen) {
   EXPECT_EQ(peer->received(), "early hello");
 }
 
-TEST_F(ConnectionTest, ConnectingToClosingWhenRefused) {
+TEST_P(ConnectionTest, ConnectingToClosingWhenRefused) {
   Connect();
   ExpectClosed(CloseReason::kConnectFailed);
   EXPECT_THAT(script.calls, ElementsAre("closed"));
 }
 
-TEST_F(ConnectionTest, ConnectingToClosingWhenTooLate) {
+TEST_P(ConnectionTest, ConnectingToClosingWhenTooLate) {
   network.MakeBlackHole(80);
   Connect(3s);
   const TimePoint start = network.Now();
@@ -89,7 +91,7 @@ TEST_F(ConnectionTest, ConnectingToClosingWhenTooLate) {
   EXPECT_THAT(script.calls, ElementsAre("closed"));
 }
 
-TEST_F(ConnectionTest, ConnectingToClosingWhenAborted) {
+TEST_P(ConnectionTest, ConnectingToClosingWhenAborted) {
   network.MakeBlackHole(80);
   Connect();
   connection->Abort(CloseReason::kAborted);
@@ -97,7 +99,7 @@ TEST_F(ConnectionTest, ConnectingToClosingWhenAborted) {
   ExpectClosed(CloseReason::kAborted);
 }
 
-TEST_F(ConnectionTest, CloseWhileConnectingStillSendsWhatWasWritten) {
+TEST_P(ConnectionTest, CloseWhileConnectingStillSendsWhatWasWritten) {
   peer = std::make_unique<SimPeer>(network);
   peer->AcceptOn(80);
   Connect();
@@ -110,7 +112,7 @@ TEST_F(ConnectionTest, CloseWhileConnectingStillSendsWhatWasWritten) {
   ExpectClosed(CloseReason::kLocal);
 }
 
-TEST_F(ConnectionTest, NoConnectTimeoutAfterConnected) {
+TEST_P(ConnectionTest, NoConnectTimeoutAfterConnected) {
   peer = std::make_unique<SimPeer>(network);
   peer->AcceptOn(80);
   Connect(1s);
@@ -120,7 +122,7 @@ TEST_F(ConnectionTest, NoConnectTimeoutAfterConnected) {
 
 // ---- Open ----
 
-TEST_F(ConnectionTest, OpenToPeerClosedToFlushingToClosing) {
+TEST_P(ConnectionTest, OpenToPeerClosedToFlushingToClosing) {
   ReachPeerClosed();
   connection->Write(std::string(200'000, 'r'));
   RunFor(10ms);
@@ -134,7 +136,7 @@ TEST_F(ConnectionTest, OpenToPeerClosedToFlushingToClosing) {
   EXPECT_FALSE(peer->saw_reset());
 }
 
-TEST_F(ConnectionTest, OpenToFlushingToLingeringToClosing) {
+TEST_P(ConnectionTest, OpenToFlushingToLingeringToClosing) {
   ReachFlushing();
   peer->StartReading();
   RunFor(20ms);
@@ -145,34 +147,34 @@ TEST_F(ConnectionTest, OpenToFlushingToLingeringToClosing) {
   EXPECT_FALSE(peer->saw_reset());
 }
 
-TEST_F(ConnectionTest, OpenToClosingOnReset) {
+TEST_P(ConnectionTest, OpenToClosingOnReset) {
   Adopt();
   peer->Reset();
   ExpectClosed(CloseReason::kPeerReset);
 }
 
-TEST_F(ConnectionTest, OpenToClosingOnOtherReceiveError) {
+TEST_P(ConnectionTest, OpenToClosingOnOtherReceiveError) {
   Adopt();
   backend->FailNext(Op::kRecv, ETIMEDOUT);
   peer->Send("x");
   ExpectClosed(CloseReason::kError);
 }
 
-TEST_F(ConnectionTest, OpenToClosingOnSendErrors) {
+TEST_P(ConnectionTest, OpenToClosingOnSendErrors) {
   Adopt();
   backend->FailNext(Op::kSend, EPIPE);
   connection->Write("x");
   ExpectClosed(CloseReason::kPeerReset);
 }
 
-TEST_F(ConnectionTest, OpenToClosingOnOtherSendError) {
+TEST_P(ConnectionTest, OpenToClosingOnOtherSendError) {
   Adopt();
   backend->FailNext(Op::kSend, ETIMEDOUT);
   connection->Write("x");
   ExpectClosed(CloseReason::kError);
 }
 
-TEST_F(ConnectionTest, OpenToClosingOnAbort) {
+TEST_P(ConnectionTest, OpenToClosingOnAbort) {
   Adopt();
   connection->Write("dropped");
   connection->Abort(CloseReason::kAborted);
@@ -186,37 +188,37 @@ TEST_F(ConnectionTest, OpenToClosingOnAbort) {
 
 // ---- PeerClosed, Flushing, Lingering ----
 
-TEST_F(ConnectionTest, PeerClosedToClosingOnAbort) {
+TEST_P(ConnectionTest, PeerClosedToClosingOnAbort) {
   ReachPeerClosed();
   connection->Abort(CloseReason::kDeadline);
   ExpectClosed(CloseReason::kDeadline);
 }
 
-TEST_F(ConnectionTest, PeerClosedToClosingOnSendError) {
+TEST_P(ConnectionTest, PeerClosedToClosingOnSendError) {
   ReachPeerClosed();
   backend->FailNext(Op::kSend, ECONNRESET);
   connection->Write("x");
   ExpectClosed(CloseReason::kPeerReset);
 }
 
-TEST_F(ConnectionTest, FlushingToClosingOnReset) {
+TEST_P(ConnectionTest, FlushingToClosingOnReset) {
   ReachFlushing();
   peer->Reset();
   ExpectClosed(CloseReason::kPeerReset);
 }
 
-TEST_F(ConnectionTest, FlushingToClosingOnAbort) {
+TEST_P(ConnectionTest, FlushingToClosingOnAbort) {
   ReachFlushing();
   connection->Abort(CloseReason::kAborted);
   ExpectClosed(CloseReason::kAborted);
 }
 
-TEST_F(ConnectionTest, FlushingToClosingOnStall) {
+TEST_P(ConnectionTest, FlushingToClosingOnStall) {
   ReachFlushing();
   ExpectClosed(CloseReason::kWriteStall);
 }
 
-TEST_F(ConnectionTest, LingeringToClosingOnDeadline) {
+TEST_P(ConnectionTest, LingeringToClosingOnDeadline) {
   options.linger_timeout = 2s;
   ReachLingering();
   const TimePoint start = network.Now();
@@ -224,7 +226,7 @@ TEST_F(ConnectionTest, LingeringToClosingOnDeadline) {
   EXPECT_LE(network.Now() - start, 2s + 10ms);
 }
 
-TEST_F(ConnectionTest, LingeringToClosingOnCap) {
+TEST_P(ConnectionTest, LingeringToClosingOnCap) {
   options.linger_cap = 100'000;
   ReachLingering();
   peer->Send(std::string(100'000, 'x'));
@@ -234,20 +236,20 @@ TEST_F(ConnectionTest, LingeringToClosingOnCap) {
   ExpectClosed(CloseReason::kLingerTimeout);
 }
 
-TEST_F(ConnectionTest, LingeringToClosingOnResetKeepsTheReason) {
+TEST_P(ConnectionTest, LingeringToClosingOnResetKeepsTheReason) {
   ReachLingering();
   peer->Reset();
   ExpectClosed(CloseReason::kLocal);
 }
 
-TEST_F(ConnectionTest, LingeringToClosingOnAbort) {
+TEST_P(ConnectionTest, LingeringToClosingOnAbort) {
   ReachLingering();
   connection->Abort(CloseReason::kAborted);
   ExpectClosed(CloseReason::kAborted);
 }
 
 // The last reply is readable although the peer goes on sending: no reset before the peer's own FIN.
-TEST_F(ConnectionTest, LingeringLetsThePeerReadTheReply) {
+TEST_P(ConnectionTest, LingeringLetsThePeerReadTheReply) {
   Adopt();
   peer->StopReading();
   script.on_data = [](Transport& transport, std::string_view) -> size_t {
@@ -266,7 +268,7 @@ TEST_F(ConnectionTest, LingeringLetsThePeerReadTheReply) {
   ExpectClosed(CloseReason::kLocal);
 }
 
-TEST_F(ConnectionTest, CloseTwiceAndWriteAfterCloseDoNothing) {
+TEST_P(ConnectionTest, CloseTwiceAndWriteAfterCloseDoNothing) {
   Adopt();
   connection->Write("a");
   connection->Close();

@@ -17,11 +17,13 @@ using namespace std::chrono_literals;
 using State = Connection::State;
 using ::testing::ElementsAre;
 
-class ConnectionTransportTest : public SimTest {};
+class ConnectionTransportTest : public SendModeTest {};
 
 // ---- Output ----
 
-TEST_F(ConnectionTransportTest, OutputOfOneTurnLeavesInOneSend) {
+INSTANTIATE_TEST_SUITE_P(Sends, ConnectionTransportTest, SendModes(), SendModeName);
+
+TEST_P(ConnectionTransportTest, OutputOfOneTurnLeavesInOneSend) {
   Adopt();
   script.on_data = [](Transport& transport, std::string_view bytes) {
     for (int i = 0; i < 100; ++i) transport.Write("0123456789");
@@ -39,7 +41,7 @@ TEST_F(ConnectionTransportTest, OutputOfOneTurnLeavesInOneSend) {
   EXPECT_EQ(pieces, 2);
 }
 
-TEST_F(ConnectionTransportTest, WatermarksFireOncePerCrossing) {
+TEST_P(ConnectionTransportTest, WatermarksFireOncePerCrossing) {
   options.output_high_mark = 1000;
   options.output_low_mark = 100;
   network.mutable_options().window_bytes = 50;
@@ -75,7 +77,7 @@ TEST_F(ConnectionTransportTest, WatermarksFireOncePerCrossing) {
   EXPECT_EQ(script.Count("drained"), 2U);
 }
 
-TEST_F(ConnectionTransportTest, MoreOutputThanTheCapAborts) {
+TEST_P(ConnectionTransportTest, MoreOutputThanTheCapAborts) {
   options.output_cap = 100'000;
   Adopt();
   peer->StopReading();
@@ -88,7 +90,7 @@ TEST_F(ConnectionTransportTest, MoreOutputThanTheCapAborts) {
   ExpectClosed(CloseReason::kOutputLimit);
 }
 
-TEST_F(ConnectionTransportTest, BytesInFlightAreLeftAlone) {
+TEST_P(ConnectionTransportTest, BytesInFlightAreLeftAlone) {
   Adopt();
   backend->set_hold_sends(true);
   connection->Write("first");
@@ -105,7 +107,7 @@ TEST_F(ConnectionTransportTest, BytesInFlightAreLeftAlone) {
   EXPECT_EQ(peer->received(), "first" + std::string(100'000, 'y'));
 }
 
-TEST_F(ConnectionTransportTest, WriteStallIsPutOffByProgress) {
+TEST_P(ConnectionTransportTest, WriteStallIsPutOffByProgress) {
   options.write_stall_timeout = 1s;
   network.mutable_options().window_bytes = 10;
   Adopt();
@@ -124,7 +126,7 @@ TEST_F(ConnectionTransportTest, WriteStallIsPutOffByProgress) {
 }
 
 // The stall counts from the write, not from the last time the loop had something to do.
-TEST_F(ConnectionTransportTest, StallAndLingerCountFromThePresent) {
+TEST_P(ConnectionTransportTest, StallAndLingerCountFromThePresent) {
   options.write_stall_timeout = 1s;
   options.linger_timeout = 1s;
   Adopt();
@@ -145,7 +147,7 @@ TEST_F(ConnectionTransportTest, StallAndLingerCountFromThePresent) {
 
 // ---- Input ----
 
-TEST_F(ConnectionTransportTest, WhatIsNotConsumedWaitsForResume) {
+TEST_P(ConnectionTransportTest, WhatIsNotConsumedWaitsForResume) {
   Adopt();
   script.on_data = [](Transport&, std::string_view) -> size_t { return 2; };
   peer->Send("abcdef");
@@ -163,7 +165,7 @@ TEST_F(ConnectionTransportTest, WhatIsNotConsumedWaitsForResume) {
   EXPECT_EQ(script.received, "abcdefghi");
 }
 
-TEST_F(ConnectionTransportTest, EofWaitsForTheInputBeforeIt) {
+TEST_P(ConnectionTransportTest, EofWaitsForTheInputBeforeIt) {
   Adopt();
   script.on_data = [](Transport& transport, std::string_view bytes) {
     transport.PauseReading();
@@ -181,7 +183,7 @@ TEST_F(ConnectionTransportTest, EofWaitsForTheInputBeforeIt) {
   EXPECT_THAT(script.calls, ElementsAre("open", "data", "data", "eof", "closed"));
 }
 
-TEST_F(ConnectionTransportTest, PausedFromTheStart) {
+TEST_P(ConnectionTransportTest, PausedFromTheStart) {
   script.on_open = [](Transport& transport) { transport.PauseReading(); };
   Adopt();
   peer->Send("abc");
@@ -193,7 +195,7 @@ TEST_F(ConnectionTransportTest, PausedFromTheStart) {
 }
 
 // OnDrain() is the last callback of a settlement: what it resumes must not be forgotten.
-TEST_F(ConnectionTransportTest, ResumedByOnDrain) {
+TEST_P(ConnectionTransportTest, ResumedByOnDrain) {
   Adopt();
   script.on_data = [](Transport&, std::string_view) -> size_t { return 1; };
   peer->Send("ab");
@@ -207,7 +209,7 @@ TEST_F(ConnectionTransportTest, ResumedByOnDrain) {
 
 // ---- Deadlines ----
 
-TEST_F(ConnectionTransportTest, DeadlineAbortsByDefault) {
+TEST_P(ConnectionTransportTest, DeadlineAbortsByDefault) {
   Adopt();
   connection->SetDeadline(network.Now() + 1s);
   const TimePoint start = network.Now();
@@ -215,7 +217,7 @@ TEST_F(ConnectionTransportTest, DeadlineAbortsByDefault) {
   EXPECT_GE(network.Now() - start, 1s);
 }
 
-TEST_F(ConnectionTransportTest, DeadlinesMoveWhileTheyAreWaitedFor) {
+TEST_P(ConnectionTransportTest, DeadlinesMoveWhileTheyAreWaitedFor) {
   Adopt();
   std::vector<TimePoint> fired;
   script.on_deadline = [&](Transport&) { fired.push_back(network.Now()); };
@@ -240,7 +242,7 @@ TEST_F(ConnectionTransportTest, DeadlinesMoveWhileTheyAreWaitedFor) {
   EXPECT_EQ(connection->state(), State::kOpen);
 }
 
-TEST_F(ConnectionTransportTest, NoDeadlineOnceClosing) {
+TEST_P(ConnectionTransportTest, NoDeadlineOnceClosing) {
   Adopt();
   connection->SetDeadline(network.Now() + 100ms);
   connection->Close();

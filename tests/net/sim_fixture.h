@@ -82,6 +82,17 @@ class SimTest : public ::testing::Test {
   Connection* connection = nullptr;  // until script.closed()
 };
 
+// Twice: with a backend that takes output within Backend::SendNow(), as the readiness backends do,
+// and with one that does not, as io_uring.
+class SendModeTest : public SimTest, public ::testing::WithParamInterface<uint32_t> {
+ protected:
+  SendModeTest() : SimTest({.faults = {.send_now = GetParam()}}) {}
+};
+inline auto SendModes() { return ::testing::Values(0U, 1000U); }
+inline std::string SendModeName(const ::testing::TestParamInfo<uint32_t>& mode) {
+  return mode.param == 0 ? "later" : "now";
+}
+
 }  // namespace quintet::testing
 
 #endif  // QUINTET_TESTS_NET_SIM_FIXTURE_H_

@@ -30,6 +30,42 @@ TEST_P(SendTest, SmallSendIsTakenWhole) {
   ExpectSilence();
 }
 
+// What SendNow() takes it has sent, in order with what follows; what it does not take, StartSend()
+// does. io_uring leaves all of it to StartSend().
+TEST_P(SendTest, SendNowIsASendWithoutCompletion) {
+  SocketPair pair = MakeTcpPair();
+  RecordingSource& source = AddSource(std::move(pair.ours));
+  std::string parts[] = {"one ", "", "two "};
+  const iovec vectors[] = {{parts[0].data(), 4}, {parts[1].data(), 0}, {parts[2].data(), 4}};
+  const size_t taken = backend().SendNow(source, vectors);
+  EXPECT_EQ(taken, GetParam() == BackendKind::kIoUring ? 0U : 8U);
+  ExpectSilence();
+  EXPECT_EQ(source.records().size(), 0U);
+  Send(source, "three");
+  ASSERT_TRUE(PumpUntil([&] { return source.Count(Op::kSend) == 1; }));
+  EXPECT_EQ(ReceiveExactly(pair.peer.get(), taken + 5), taken > 0 ? "one two three" : "three");
+}
+
+TEST_P(SendTest, SendNowTakesNothingWhereSendingWaitsOrFails) {
+  SocketPair pair = MakeTcpPair();
+  FillSocket(pair.ours.get());
+  RecordingSource& source = AddSource(std::move(pair.ours));
+  std::string text = "later";
+  const iovec vector{text.data(), text.size()};
+  EXPECT_EQ(backend().SendNow(source, {&vector, 1}), 0U);
+  ExpectSilence();
+
+  SocketPair ended = MakeTcpPair();
+  RecordingSource& shut = AddSource(std::move(ended.ours));
+  backend().ShutdownSend(shut);
+  EXPECT_EQ(backend().SendNow(shut, {&vector, 1}), 0U);
+  Send(shut, text);
+  ASSERT_TRUE(PumpUntil([&] { return shut.Count(Op::kSend) == 1; }));
+  EXPECT_EQ(shut.Last(Op::kSend), -EPIPE);
+
+  CloseAndPump(source);
+}
+
 TEST_P(SendTest, GathersAllBuffersInOrder) {
   SocketPair pair = MakeTcpPair();
   RecordingSource& source = AddSource(std::move(pair.ours));
