@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -141,6 +142,9 @@ TEST_P(ConnectionBackendsTest, AReaderThatStallsIsClosedAndMemoryIsBounded) {
   connection->Write(std::string(32 << 20, 'x'));
   EXPECT_TRUE(connection->output_blocked());
   ExpectClosed(CloseReason::kWriteStall);
+  int error = 0;
+  ReceiveToEnd(peer.get(), &error);
+  EXPECT_EQ(error, ECONNRESET) << "an incomplete reply must not look complete";
 }
 
 TEST_P(ConnectionBackendsTest, WatermarksOncePerCrossing) {
@@ -150,6 +154,34 @@ TEST_P(ConnectionBackendsTest, WatermarksOncePerCrossing) {
   EXPECT_TRUE(RunUntil([this] { return connection->output_bytes() == 0; }));
   receiver.join();
   EXPECT_EQ(script.Count("drained"), 1U);
+}
+
+// A multishot receive brings many buffers after it was told to stop. Shown all of them at once, a
+// session that answers each byte would meet the cap on output before it met the mark.
+TEST_P(ConnectionBackendsTest, KeptInputComesInPieces) {
+  constexpr size_t kPiece = 64 << 10;
+  constexpr int kReceiveBuffer = 200'000;
+  script.on_open = [](Transport& transport) { transport.PauseReading(); };
+  size_t largest = 0;
+  Adopt();
+  ASSERT_EQ(::setsockopt(connection->fd(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof(int)), 0);
+  script.on_data = [&](Transport& transport, std::string_view bytes) {
+    largest = std::max(largest, bytes.size());
+    transport.PauseReading();
+    return bytes.size();
+  };
+  const ConnectionCounters& counters = group->counters();
+  size_t most_kept = 0;
+  for (int round = 0; round < 20; ++round) {
+    FillSocket(peer.get());
+    connection->ResumeReading();
+    for (int turn = 0; turn < 5; ++turn) loop->RunOnce(1ms);
+    most_kept = std::max(most_kept, counters.bytes_in - script.received.size());
+  }
+  if (GetParam() == BackendKind::kIoUring) {
+    EXPECT_GT(most_kept, kPiece) << "nothing could be seen";
+  }
+  EXPECT_LE(largest, kPiece);
 }
 
 TEST_P(ConnectionBackendsTest, DeadlineAndPausedReaderWithResetDoNotSpin) {

@@ -145,8 +145,11 @@ TEST_P(ConnectionCallbackTest, ThrowsSomethingElse) {
 TEST_P(ConnectionCallbackTest, Aborts) {
   Run([](Transport& transport) {
     transport.Abort(CloseReason::kDeadline);
+    const size_t output = transport.output_bytes();
     transport.Write("nothing of this");
+    EXPECT_EQ(transport.output_bytes(), output);
     transport.Close();
+    transport.Abort(CloseReason::kAborted);  // the first reason holds
   });
   if (GetParam() != Callback::kClosed) {
     EXPECT_EQ(script.reason, CloseReason::kDeadline);

@@ -49,6 +49,7 @@ struct Record {
   bool closed = false;
   bool destroyed = false;
   bool above_high = false;
+  bool paused = false;  // also by what it did not consume
   CloseReason reason = CloseReason::kNone;
   TimePoint deadline = kNever;
 };
@@ -163,9 +164,11 @@ void FuzzSession::Misbehave() {
   SimRandom& random = world_.random;
   switch (random.Below(40)) {
     case 0:
+      record_.paused = true;
       transport().PauseReading();
       break;
     case 1:
+      record_.paused = false;
       transport().ResumeReading();
       break;
     case 2:
@@ -201,6 +204,8 @@ size_t FuzzSession::OnData(std::span<const std::byte> data) {
   EXPECT_FALSE(data.empty());
   EXPECT_FALSE(record_.eof);
   EXPECT_FALSE(record_.close_called);
+  EXPECT_FALSE(record_.paused);
+  EXPECT_FALSE(transport().output_blocked());
   const size_t take =
       world_.random.Chance(100) ? world_.random.Below(data.size() + 1) : data.size();
   for (size_t i = 0; i < take; ++i) {
@@ -213,12 +218,14 @@ size_t FuzzSession::OnData(std::span<const std::byte> data) {
   record_.bytes_in += take;
   Write(record_.id % 3 == 0 ? world_.random.Below(3000) : take);
   Misbehave();
+  if (take < data.size()) record_.paused = true;
   return take;
 }
 
 void FuzzSession::OnEof() {
   Check();
   EXPECT_FALSE(record_.eof);
+  EXPECT_FALSE(record_.paused);
   record_.eof = true;
   if (world_.random.Chance(300)) Write(world_.random.Below(2000));
   if (world_.random.Chance(900)) Close();
@@ -235,6 +242,7 @@ void FuzzSession::OnOutputDrained() {
 void FuzzSession::OnDeadline() {
   Check();
   EXPECT_GE(world_.loop->now(), record_.deadline);
+  record_.paused = false;
   transport().ResumeReading();
   if (world_.random.Chance(200)) Close();
   record_.deadline = world_.loop->now() + 1s;

@@ -112,6 +112,21 @@ TEST_P(ConnectionTest, CloseWhileConnectingStillSendsWhatWasWritten) {
   ExpectClosed(CloseReason::kLocal);
 }
 
+// Set by the owner, passed before there was anybody to tell, and moved as soon as there was.
+TEST_P(ConnectionTest, DeadlineThatPassedWhileConnectingMayStillMove) {
+  network.mutable_options().latency = 1s;
+  peer = std::make_unique<SimPeer>(network);
+  peer->AcceptOn(80);
+  Connect();
+  connection->SetDeadline(network.Now() + 500ms);
+  script.on_open = [this](Transport& transport) { transport.SetDeadline(network.Now() + 1min); };
+  RunFor(700ms);
+  ASSERT_EQ(connection->state(), State::kConnecting);
+  RunFor(10s);
+  EXPECT_EQ(connection->state(), State::kOpen);
+  EXPECT_EQ(script.Count("deadline"), 0U);
+}
+
 TEST_P(ConnectionTest, NoConnectTimeoutAfterConnected) {
   peer = std::make_unique<SimPeer>(network);
   peer->AcceptOn(80);
@@ -216,6 +231,9 @@ TEST_P(ConnectionTest, FlushingToClosingOnAbort) {
 TEST_P(ConnectionTest, FlushingToClosingOnStall) {
   ReachFlushing();
   ExpectClosed(CloseReason::kWriteStall);
+  RunFor(10ms);
+  peer->StartReading();
+  EXPECT_TRUE(peer->saw_reset()) << "an incomplete reply must not look complete";
 }
 
 TEST_P(ConnectionTest, LingeringToClosingOnDeadline) {
@@ -233,7 +251,9 @@ TEST_P(ConnectionTest, LingeringToClosingOnCap) {
   RunFor(50ms);
   EXPECT_EQ(connection->state(), State::kLingering);
   peer->Send("x");
+  const TimePoint start = network.Now();
   ExpectClosed(CloseReason::kLingerTimeout);
+  EXPECT_LT(network.Now() - start, 100ms) << "closed by the timeout";
 }
 
 TEST_P(ConnectionTest, LingeringToClosingOnResetKeepsTheReason) {

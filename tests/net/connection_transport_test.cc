@@ -56,6 +56,7 @@ TEST_P(ConnectionTransportTest, WatermarksFireOncePerCrossing) {
   peer->Send("held back");
   RunFor(10ms);
   EXPECT_EQ(script.Count("data"), 0U);
+  EXPECT_EQ(group->counters().bytes_in, 0U);
   size_t left_when_drained = 0;
   script.on_drained = [&](Transport& transport) {
     left_when_drained = transport.output_bytes();
@@ -125,6 +126,15 @@ TEST_P(ConnectionTransportTest, WriteStallIsPutOffByProgress) {
   EXPECT_LE(network.Now() - start, 1s + 10ms);
 }
 
+TEST_F(ConnectionTransportTest, NoWriteStallOnceAllIsSent) {
+  options.write_stall_timeout = 1s;
+  Adopt();
+  connection->Write("all of it");
+  RunFor(10s);
+  EXPECT_EQ(peer->received(), "all of it");
+  EXPECT_EQ(connection->state(), State::kOpen);
+}
+
 // The stall counts from the write, not from the last time the loop had something to do.
 TEST_P(ConnectionTransportTest, StallAndLingerCountFromThePresent) {
   options.write_stall_timeout = 1s;
@@ -189,9 +199,31 @@ TEST_P(ConnectionTransportTest, PausedFromTheStart) {
   peer->Send("abc");
   RunFor(100ms);
   EXPECT_EQ(script.Count("data"), 0U);
+  EXPECT_EQ(group->counters().bytes_in, 0U);
   connection->ResumeReading();
   RunFor(10ms);
   EXPECT_EQ(script.received, "abc");
+}
+
+TEST_F(ConnectionTransportTest, KeptInputWaitsUntilTheOutputHasDrained) {
+  options.output_high_mark = 1000;
+  options.output_low_mark = 100;
+  network.mutable_options().window_bytes = 50;
+  Adopt();
+  script.on_data = [](Transport&, std::string_view) -> size_t { return 0; };
+  peer->Send("kept");
+  RunFor(10ms);
+  ASSERT_EQ(script.Count("data"), 1U);
+  script.on_data = nullptr;
+  peer->StopReading();
+  connection->Write(std::string(2000, 'x'));
+  connection->ResumeReading();
+  RunFor(10ms);
+  EXPECT_EQ(script.Count("data"), 1U);
+  peer->StartReading();
+  RunFor(50ms);
+  EXPECT_EQ(script.received, "kept");
+  EXPECT_THAT(script.calls, ElementsAre("open", "data", "drained", "data"));
 }
 
 // OnDrain() is the last callback of a settlement: what it resumes must not be forgotten.

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "tests/promises/promise_fixture.h"
 
@@ -122,7 +123,30 @@ TEST_P(HalfCloseTest, PeerThatNeverClosesIsLeftAfterTheLingerTimeout) {
   EXPECT_EQ(reason_, CloseReason::kLingerTimeout);
   EXPECT_GE(loop().clock().Now() - start, std::chrono::milliseconds(200));
   // No reset: the reply and its end are there to be read.
-  EXPECT_EQ(ReceiveExactly(client.get(), 3), "bye");
+  int error = -1;
+  EXPECT_EQ(ReceiveToEnd(client.get(), &error), "bye");
+  EXPECT_EQ(error, 0);
+}
+
+// The reply is with the kernel, which goes on sending it: a reset would take it back.
+TEST_P(HalfCloseTest, LingerTimeoutLeavesTheReplyToSlowReaders) {
+  constexpr int kSendBuffer = 200'000;  // Linux doubles it: all of the reply goes in
+  const std::string reply = PatternBytes(192 << 10);
+  MakeGroup({.linger_timeout = std::chrono::milliseconds(100)});
+  ScriptedSession::Script script{.on_open = [&](ScriptedSession& session) {
+    session.transport().Write(reply);
+    session.transport().Close();
+  }};
+  NoteReason(script);
+  SocketPair pair = MakeTcpPair();
+  ASSERT_EQ(::setsockopt(pair.ours.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(int)), 0);
+  Adopt(std::move(pair.ours), MakeSession(script));
+  ASSERT_TRUE(RunUntilClosed());
+  EXPECT_EQ(reason_, CloseReason::kLingerTimeout);
+  int error = -1;
+  const std::string received = ReceiveToEnd(pair.peer.get(), &error);
+  EXPECT_EQ(error, 0);
+  EXPECT_TRUE(received == reply) << received.size() << " bytes of " << reply.size();
 }
 
 TEST_P(HalfCloseTest, PeerThatFloodsIsLeftAtTheLingerCap) {
