@@ -63,6 +63,8 @@ TEST(BlockPoolTest, LargeBlocksAreNotKept) {
   BlockPool pool;
   pool.Give(pool.Take(BlockPool::kLargestKept + 1));
   EXPECT_EQ(pool.kept_bytes(), 0U);
+  pool.Give(pool.Take(BlockPool::kLargestKept));
+  EXPECT_EQ(pool.kept_bytes(), BlockPool::kLargestKept);
 }
 
 TEST(BlockPoolTest, NothingIsTakenBackGladly) {

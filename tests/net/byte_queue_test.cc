@@ -71,6 +71,19 @@ TEST(ByteQueueTest, CompactsInsteadOfGrowing) {
   EXPECT_EQ(pool.kept_bytes(), BlockPool::kSmallest);  // no larger block was ever taken
 }
 
+// Else a queue that is consumed and filled by the byte would move all its bytes each time.
+TEST(ByteQueueTest, GrowsWithRoomAheadWhereCompactingGainsLittle) {
+  BlockPool pool;
+  ByteQueue queue;
+  queue.Append(std::string(BlockPool::kSmallest, 'a'), pool);
+  queue.Consume(10, &pool);
+  queue.Append("b", pool);
+  EXPECT_EQ(Content(queue), std::string(BlockPool::kSmallest - 10, 'a') + "b");
+  EXPECT_EQ(pool.kept_bytes(), BlockPool::kSmallest) << "where is the first block?";
+  queue.Clear(&pool);
+  EXPECT_EQ(pool.kept_bytes(), 3 * BlockPool::kSmallest) << "the second is twice as large";
+}
+
 TEST(ByteQueueTest, SwapExchangesContents) {
   BlockPool pool;
   ByteQueue a;

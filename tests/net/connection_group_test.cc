@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -79,6 +80,42 @@ TEST_F(ConnectionGroupTest, DrainReachesThoseThatAreAndThoseThatCome) {
   AdoptOne(scripts[1]);
   RunFor(1ms);
   EXPECT_EQ(scripts[1].calls, (std::vector<std::string>{"open", "drain"}));
+}
+
+TEST_F(ConnectionGroupTest, DrainReachesThoseThatAreConnectedLater) {
+  peers.push_back(std::make_unique<SimPeer>(network));
+  peers[0]->AcceptOn(80);
+  group->Drain();
+  const Address address = *Address::Parse("127.0.0.1:80");
+  ASSERT_TRUE(group->Connect(Socket(network.CreateSocket()), address, 1s, NewSession(script)).ok());
+  RunFor(10ms);
+  EXPECT_EQ(script.calls, (std::vector<std::string>{"open", "drain"}));
+}
+
+// Whichever leaves, the group still reaches those that stay, and no other.
+TEST_F(ConnectionGroupTest, ConnectionsLeaveInAnyOrder) {
+  std::array<size_t, 3> order = {0, 1, 2};
+  do {
+    scripts = {};
+    peers.clear();
+    for (Script& s : scripts) {
+      s.on_drain = [](Transport&) {};
+      AdoptOne(s);
+    }
+    size_t left = scripts.size();
+    for (const size_t leaving : order) {
+      peers[leaving]->Reset();
+      RunFor(10ms);
+      ASSERT_EQ(group->size(), --left);
+      for (Script& s : scripts) s.calls.clear();
+      group->Drain();
+      RunFor(1ms);
+      size_t drained = 0;
+      for (const Script& s : scripts) drained += s.Count("drain");
+      EXPECT_EQ(drained, left);
+      EXPECT_EQ(scripts[leaving].Count("drain"), 0U);
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 TEST_F(ConnectionGroupTest, AbortAllTellsEach) {

@@ -1,12 +1,21 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/net/sim_fixture.h"
+#include "tests/support/descriptors.h"
+#include "tests/support/peers.h"
 
 namespace quintet::testing {
 namespace {
@@ -184,6 +193,83 @@ TEST_F(ListenerTest, PauseInsideItsCallback) {
   listener->Resume();
   RunFor(10ms);
   EXPECT_EQ(listener->accepted(), 2U);
+}
+
+// ---- ListenOn(), on real sockets ----
+
+class ListenOnTest : public DescriptorLeakTest {
+ protected:
+  void TearDown() override {
+    std::filesystem::remove(path_);
+    DescriptorLeakTest::TearDown();
+  }
+  Address UnixAddress() const { return *Address::Parse("unix:" + path_); }
+  // Whether somebody listens there.
+  static bool Answers(const Address& address) {
+    const Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return quintet::testing::Connect(fd.get(), address.data(), address.size());
+  }
+
+  const std::string path_ = ::testing::TempDir() + "/quintet_listen_" + std::to_string(::getpid());
+};
+
+TEST_F(ListenOnTest, FileThatADeadProcessHasLeftIsReplaced) {
+  ASSERT_TRUE(ListenOn(UnixAddress(), {}).ok());  // closed again; the file stays
+  ASSERT_TRUE(std::filesystem::exists(path_));
+  const auto socket = ListenOn(UnixAddress(), {});
+  ASSERT_TRUE(socket.ok()) << socket.status();
+  EXPECT_TRUE(Answers(UnixAddress()));
+}
+
+TEST_F(ListenOnTest, UnixAddressInUseIsLeftToItsOwner) {
+  const auto owner = ListenOn(UnixAddress(), {});
+  ASSERT_TRUE(owner.ok()) << owner.status();
+  const auto intruder = ListenOn(UnixAddress(), {});
+  EXPECT_EQ(intruder.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(intruder.status().message()), ::testing::HasSubstr(path_));
+  EXPECT_TRUE(Answers(UnixAddress()));
+}
+
+TEST_F(ListenOnTest, FileThatIsNoSocketIsNotRemoved) {
+  std::ofstream(path_) << "precious";
+  const auto socket = ListenOn(UnixAddress(), {});
+  EXPECT_EQ(socket.status().code(), absl::StatusCode::kAlreadyExists);
+  std::string content;
+  std::ifstream(path_) >> content;
+  EXPECT_EQ(content, "precious");
+}
+
+TEST_F(ListenOnTest, ConnectionsInTimeWaitDoNotKeepThePort) {
+  auto first = ListenOn(*Address::Parse("127.0.0.1:0"), {});
+  ASSERT_TRUE(first.ok()) << first.status();
+  const Address address = *first->LocalAddress();
+  Fd client = ConnectTo(*reinterpret_cast<const sockaddr_in*>(address.data()));
+  ASSERT_TRUE(client);
+  // Who closes first is left in TIME_WAIT.
+  Fd(::accept4(first->fd(), nullptr, nullptr, SOCK_CLOEXEC)).Reset();
+  EXPECT_EQ(ReceiveToEnd(client.get()), "");
+  client.Reset();
+  *first = Socket();
+  const auto again = ListenOn(address, {});
+  EXPECT_TRUE(again.ok()) << again.status();
+}
+
+TEST_F(ListenOnTest, PortIsSharedOnlyOnRequest) {
+  const auto owner = ListenOn(*Address::Parse("127.0.0.1:0"), {.reuse_port = true});
+  ASSERT_TRUE(owner.ok()) << owner.status();
+  const Address address = *owner->LocalAddress();
+  EXPECT_TRUE(ListenOn(address, {.reuse_port = true}).ok());
+  EXPECT_EQ(ListenOn(address, {}).status().code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(ListenOnTest, Ipv6TakesNoIpv4) {
+  // Of a particular address nothing else is to be expected (ipv6(7)).
+  const auto socket = ListenOn(*Address::Parse("[::]:0"), {});
+  if (!socket.ok()) GTEST_SKIP() << "no IPv6 here: " << socket.status();
+  int only = 0;
+  socklen_t size = sizeof(only);
+  ASSERT_EQ(::getsockopt(socket->fd(), IPPROTO_IPV6, IPV6_V6ONLY, &only, &size), 0);
+  EXPECT_EQ(only, 1);
 }
 
 }  // namespace
