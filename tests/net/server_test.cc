@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -130,6 +131,15 @@ TEST_P(ServerTest, StopBeforeRunAndTwice) {
   ExpectPortFree(server->addresses()[0]);
 }
 
+TEST_P(ServerTest, ShardsAreGoneWhenRunReturns) {
+  const size_t before = OpenDescriptors().size();
+  const std::unique_ptr<Server> server = Make();
+  EXPECT_GT(OpenDescriptors().size(), before + 1);
+  server->Stop();
+  EXPECT_TRUE(server->Run().ok());
+  EXPECT_LE(OpenDescriptors().size(), before + 1) << "only what takes further stop requests";
+}
+
 TEST_P(ServerTest, StopFromManyThreads) {
   RunningServer server(Make());
   const Fd client = Dial(server->addresses()[0]);
@@ -181,14 +191,16 @@ TEST_P(ServerTest, StopFromASignalHandler) {
 TEST_P(ServerTest, StopOnSignals) {
   sigset_t before;
   ::pthread_sigmask(SIG_SETMASK, nullptr, &before);
-  // Run() on this thread, for the signals are blocked in it.
-  const std::unique_ptr<Server> server = Make();
-  ASSERT_TRUE(server->StopOnSignals().ok());
-  ::kill(::getpid(), SIGTERM);
-  EXPECT_TRUE(server->Run().ok());
-  sigset_t after;
-  ::pthread_sigmask(SIG_SETMASK, nullptr, &after);
-  EXPECT_EQ(::sigismember(&after, SIGTERM), ::sigismember(&before, SIGTERM));
+  for (const int signo : {SIGINT, SIGTERM}) {
+    // Run() on this thread, for the signals are blocked in it.
+    const std::unique_ptr<Server> server = Make();
+    ASSERT_TRUE(server->StopOnSignals().ok());
+    ::kill(::getpid(), signo);
+    EXPECT_TRUE(server->Run().ok());
+    sigset_t after;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &after);
+    EXPECT_EQ(::sigismember(&after, signo), ::sigismember(&before, signo));
+  }
 }
 
 // Answers 100 ms after the request, drained or not.
@@ -252,6 +264,29 @@ TEST_P(ServerTest, DrainDeadlineAbortsAndFurtherStopsDoNotPutItOff) {
   ended = true;
   impatient.join();
   EXPECT_TRUE(server.Join().ok());
+}
+
+// CPU time of the calling thread.
+Duration ThreadTime() {
+  timespec ts;
+  EXPECT_EQ(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+  return std::chrono::seconds(ts.tv_sec) + std::chrono::nanoseconds(ts.tv_nsec);
+}
+
+TEST_P(ServerTest, SleepsWhileItDrains) {
+  factory = FunctionFactory([] { return std::make_unique<StubbornSession>(); });
+  options.drain_timeout = 600ms;
+  const std::unique_ptr<Server> server = Make();
+  std::thread stopper([&] {
+    const Fd client = Dial(server->addresses()[0]);
+    ExpectEcho(client, "x");
+    server->Stop();
+    static_cast<void>(ReceiveToEnd(client.get()));
+  });
+  const Duration before = ThreadTime();
+  EXPECT_TRUE(server->Run().ok());
+  EXPECT_LT(ThreadTime() - before, 200ms) << "the stop request was taken again and again";
+  stopper.join();
 }
 
 TEST_P(ServerTest, DestroyedInASessionCallback) {
