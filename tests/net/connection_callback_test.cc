@@ -190,7 +190,10 @@ TEST_P(ConnectionCallbackTest, DestroysItsGroup) {
 }
 
 TEST_P(ConnectionCallbackTest, AbortsItsNeighbour) {
-  Run([this](Transport&) { bystander->Abort(CloseReason::kAborted); });
+  Run([this](Transport&) {
+    bystander->PauseReading();  // a task that finds it closed
+    bystander->Abort(CloseReason::kAborted);
+  });
   RunFor(10ms);
   EXPECT_EQ(bystander_script.reason, CloseReason::kAborted);
   EXPECT_EQ(bystander_script.Count("closed"), 1U);

@@ -38,7 +38,10 @@ class ConnectionGroupTest : public SimTest {
 
 TEST_F(ConnectionGroupTest, CountsAndTellsOfTheEnd) {
   int ended = 0;
-  group->set_on_closed([&] { ++ended; });
+  group->set_on_closed([&] {
+    ++ended;
+    EXPECT_TRUE(scripts[1].destroyed) << "the session outlived its connection";
+  });
   for (Script& s : scripts) {
     s.on_data = [](Transport& transport, std::string_view bytes) {
       transport.Write("12");
@@ -56,7 +59,6 @@ TEST_F(ConnectionGroupTest, CountsAndTellsOfTheEnd) {
   RunFor(10ms);
   EXPECT_EQ(group->size(), 2U);
   EXPECT_EQ(ended, 1);
-  EXPECT_TRUE(scripts[1].destroyed);
   EXPECT_EQ(counters.opened, 3U);
   EXPECT_EQ(counters.active, 2U);
 }

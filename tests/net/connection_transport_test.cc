@@ -239,6 +239,37 @@ TEST_P(ConnectionTransportTest, ResumedByOnDrain) {
   EXPECT_EQ(script.received, "ab");
 }
 
+// What became due in the callback that closed or aborted is nobody's business any more.
+TEST_F(ConnectionTransportTest, NothingIsToldBehindCloseOrAbort) {
+  for (const bool abort : {false, true}) {
+    script = {};
+    Adopt();
+    script.on_data = [&](Transport& transport, std::string_view bytes) {
+      connection->Drain();
+      abort ? transport.Abort(CloseReason::kAborted) : transport.Close();
+      return bytes.size();
+    };
+    peer->Send("x");
+    RunFor(10ms);
+    peer->ShutdownSend();
+    ExpectClosed(abort ? CloseReason::kAborted : CloseReason::kLocal);
+    EXPECT_THAT(script.calls, ElementsAre("open", "data", "closed"));
+  }
+}
+
+TEST_F(ConnectionTransportTest, OutputThatDrainsBehindCloseIsNotTold) {
+  options.output_high_mark = 1000;
+  options.output_low_mark = 100;
+  network.mutable_options().window_bytes = 50;
+  Adopt();
+  connection->Write(std::string(2000, 'x'));
+  ASSERT_TRUE(connection->output_blocked());
+  connection->Close();
+  RunFor(50ms);
+  EXPECT_EQ(peer->received().size(), 2000U);
+  EXPECT_EQ(script.Count("drained"), 0U);
+}
+
 // ---- Deadlines ----
 
 TEST_P(ConnectionTransportTest, DeadlineAbortsByDefault) {
