@@ -50,7 +50,7 @@ void Shard::OnConnectionClosed() {
     return;
   }
   for (const ListenerPtr& listener : listeners_) {
-    listener->Retry();
+    // Also where it waits for descriptors: one has come free.
     if (!AtLimit()) listener->Resume();
   }
 }

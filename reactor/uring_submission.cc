@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 
 #include "absl/strings/str_cat.h"
@@ -17,8 +18,7 @@ namespace {
 // What one send(2) takes at most (send(2) cuts longer ones off, and so does the length field here).
 constexpr size_t kMaxSendBytes = 0x7ffff000;
 
-constexpr UringOp kAllSourceOps[kSourceOps] = {UringOp::kAccept, UringOp::kConnect, UringOp::kRecv,
-                                               UringOp::kSend, UringOp::kPoll};
+constexpr UringOps kAllSourceOps = (1U << kSourceOps) - 1;
 
 UringOps ToArm(const UringSource& source) {
   unsigned held = source.in_flight | source.delayed;
@@ -60,10 +60,12 @@ void UringBackend::Submit() {
 // True when nothing is left to submit for the slot.
 bool UringBackend::Reconcile(uint32_t slot) {
   UringSource& source = table_[slot];
-  for (const UringOp op : kAllSourceOps) {
+  UringOps left = kAllSourceOps;
+  while (const int pending = (ToArm(source) | ToCancel(source)) & left) {
+    const auto op = static_cast<UringOp>(std::countr_zero(static_cast<unsigned>(pending)));
     const UringOps bit = Bit(op);
-    if (((ToArm(source) | ToCancel(source)) & bit) == 0) continue;
     if (!HaveRoom()) return false;
+    left &= static_cast<UringOps>(~bit);
     // Making room may have brought the end of an operation.
     if ((ToArm(source) & bit) != 0) {
       Arm(slot, op);

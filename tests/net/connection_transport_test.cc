@@ -126,7 +126,7 @@ TEST_P(ConnectionTransportTest, WriteStallIsPutOffByProgress) {
   EXPECT_LE(network.Now() - start, 1s + 10ms);
 }
 
-TEST_F(ConnectionTransportTest, NoWriteStallOnceAllIsSent) {
+TEST_P(ConnectionTransportTest, NoWriteStallOnceAllIsSent) {
   options.write_stall_timeout = 1s;
   Adopt();
   connection->Write("all of it");
@@ -205,7 +205,7 @@ TEST_P(ConnectionTransportTest, PausedFromTheStart) {
   EXPECT_EQ(script.received, "abc");
 }
 
-TEST_F(ConnectionTransportTest, KeptInputWaitsUntilTheOutputHasDrained) {
+TEST_P(ConnectionTransportTest, KeptInputWaitsUntilTheOutputHasDrained) {
   options.output_high_mark = 1000;
   options.output_low_mark = 100;
   network.mutable_options().window_bytes = 50;
@@ -240,7 +240,7 @@ TEST_P(ConnectionTransportTest, ResumedByOnDrain) {
 }
 
 // What became due in the callback that closed or aborted is nobody's business any more.
-TEST_F(ConnectionTransportTest, NothingIsToldBehindCloseOrAbort) {
+TEST_P(ConnectionTransportTest, NothingIsToldBehindCloseOrAbort) {
   for (const bool abort : {false, true}) {
     script = {};
     Adopt();
@@ -257,7 +257,7 @@ TEST_F(ConnectionTransportTest, NothingIsToldBehindCloseOrAbort) {
   }
 }
 
-TEST_F(ConnectionTransportTest, OutputThatDrainsBehindCloseIsNotTold) {
+TEST_P(ConnectionTransportTest, OutputThatDrainsBehindCloseIsNotTold) {
   options.output_high_mark = 1000;
   options.output_low_mark = 100;
   network.mutable_options().window_bytes = 50;
