@@ -43,10 +43,9 @@ bool IsToken(std::string_view text) { return !text.empty() && AllCharsOf(text, k
 bool IsFieldValue(std::string_view text) { return AllCharsOf(text, kValueChar); }
 
 bool EqualsIgnoreCaseSameSize(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(),
-                    [](char x, char y) {
-                      return x == y || ((x ^ y) == kCaseBit && IsLowerCaseLetter(x | kCaseBit));
-                    });
+  return std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+    return x == y || ((x ^ y) == kCaseBit && IsLowerCaseLetter(x | kCaseBit));
+  });
 }
 
 std::string_view TrimWhitespace(std::string_view text) {

@@ -195,7 +195,8 @@ void SimBackend::CheckInFlight(const Slot& slot) const {
     SimCheck(now.iov_base == seen.iov_base && now.iov_len == seen.iov_len,
              "the buffers of a send in flight were changed");
   }
-  SimCheck(Checksum(Gather(slot.buffers_seen)) == slot.checksum, "the bytes of a send in flight were changed");
+  SimCheck(Checksum(Gather(slot.buffers_seen)) == slot.checksum,
+           "the bytes of a send in flight were changed");
 }
 
 void SimBackend::TrySend(int fd, Slot& slot) {
