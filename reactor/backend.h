@@ -35,6 +35,7 @@ struct BackendStats {
   uint64_t update_syscalls = 0;  // epoll_ctl and the like; 0 where the set is passed to each wait
   uint64_t io_syscalls = 0;      // accept4, recv, send, connect made one by one
   uint64_t completions = 0;      // returned by Next()
+  uint64_t sends_now = 0;        // SendNow() that took bytes: sends without a completion
   uint64_t events = 0;           // readiness events, or completion-queue entries, harvested
   uint64_t wakes = 0;            // Wake() seen by Wait()
   uint64_t stale_events = 0;     // events for a source that was gone, dropped

@@ -260,7 +260,9 @@ size_t ReadinessBackend::SendNow(Source& source, std::span<const iovec> buffers)
   assert(!buffers.empty() && buffers.size() <= kMaxSendBuffers);
   if (slot.Is(kClosing | kBackingOff)) return 0;
   const ssize_t sent = Transmit(source.fd(), buffers);
-  return sent > 0 ? static_cast<size_t>(sent) : 0;
+  if (sent <= 0) return 0;
+  ++stats_.sends_now;
+  return static_cast<size_t>(sent);
 }
 
 void ReadinessBackend::ShutdownSend(Source& source) {
