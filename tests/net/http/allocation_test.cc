@@ -2,12 +2,12 @@
 // replaces operator new.
 #include <atomic>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <string>
 
 #include "gtest/gtest.h"
 #include "tests/net/http/http_peer.h"
+#include "tests/support/sink_transport.h"
 
 namespace {
 std::atomic<size_t> allocations = 0;
@@ -26,37 +26,6 @@ std::atomic<size_t> allocations = 0;
 
 namespace quintet::testing {
 namespace {
-
-// A transport that keeps nothing: what is counted is the session's.
-class SinkTransport final : public Transport {
- public:
-  explicit SinkTransport(std::unique_ptr<Session> session) : session_(std::move(session)) {
-    session_->Attach(*this);
-    session_->OnOpen();
-  }
-  ~SinkTransport() { session_->OnClosed(CloseReason::kAborted); }
-
-  size_t Feed(std::string_view bytes) {
-    return session_->OnData(std::as_bytes(std::span(bytes.data(), bytes.size())));
-  }
-  size_t written() const { return written_; }
-
-  void Write(std::string_view bytes) override { written_ += bytes.size(); }
-  size_t output_bytes() const override { return 0; }
-  bool output_blocked() const override { return false; }
-  void Close() override {}
-  void Abort(CloseReason /*reason*/) override {}
-  void PauseReading() override {}
-  void ResumeReading() override {}
-  void SetDeadline(TimePoint /*deadline*/) override {}
-  TimePoint now() const override { return TimePoint(); }
-  std::shared_ptr<Executor> executor() override { return executor_; }
-
- private:
-  std::unique_ptr<Session> session_;
-  std::shared_ptr<MemoryExecutor> executor_ = std::make_shared<MemoryExecutor>();
-  size_t written_ = 0;
-};
 
 void ExpectNoAllocation(std::string_view request, size_t pieces) {
   const auto factory = *http::ServerSessionFactory::Create(MakeTestRouter());
