@@ -1,28 +1,12 @@
-// Counts allocations: after warm-up a request costs none. An executable of its own, since it
-// replaces operator new.
-#include <atomic>
-#include <cstdlib>
-#include <new>
+// After warm-up a request costs no allocation of the session's; ceilings/allocations_test has the
+// same with loop, backend and connection.
 #include <string>
+#include <string_view>
 
 #include "gtest/gtest.h"
 #include "tests/net/http/http_peer.h"
+#include "tests/support/counting_new.h"
 #include "tests/support/sink_transport.h"
-
-namespace {
-std::atomic<size_t> allocations = 0;
-}  // namespace
-
-// Not inlined: the compiler would take malloc and delete for a mismatch.
-[[gnu::noinline]] void* operator new(size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t /*size*/) noexcept {
-  std::free(memory);
-}
 
 namespace quintet::testing {
 namespace {
@@ -36,9 +20,9 @@ void ExpectNoAllocation(std::string_view request, size_t pieces) {
   };
   for (int i = 0; i < 10; ++i) serve();
   const size_t written = transport.written();
-  const size_t before = allocations.load();
+  const size_t before = Allocations();
   for (int i = 0; i < 1000; ++i) serve();
-  EXPECT_EQ(allocations.load() - before, 0U);
+  EXPECT_EQ(Allocations() - before, 0U);
   EXPECT_EQ(transport.written() - written, 100 * written);
 }
 
