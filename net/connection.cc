@@ -370,13 +370,11 @@ void Connection::CallSessionWhereDue() {
 void Connection::Flush() {
   if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
   if (sending_.empty()) swap(sending_, filling_);
-  const auto bytes = sending_.bytes();
-  in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
     io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
   }
-  loop_.backend().StartSend(*this, {&in_flight_, 1});
+  loop_.backend().StartSend(*this, {&sending_.content(), 1});
 }
 
 // The stages of a close that the session asked for (RFC 9112 section 9.6).

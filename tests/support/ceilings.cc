@@ -25,6 +25,13 @@ std::optional<double> Measured(std::string_view what, std::string_view path) {
   return std::nullopt;
 }
 
+// Six digits: GoogleTest would print every one.
+std::string Short(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
 }  // namespace
 
 void ExpectBelowCeiling(std::string_view what, std::string_view path, double value, double margin) {
@@ -34,8 +41,8 @@ void ExpectBelowCeiling(std::string_view what, std::string_view path, double val
                         << value;
   const double percent = 100 * (value / *measured - 1);
   EXPECT_LE(value, *measured * (1 + margin))
-      << what << " on " << path << " went up from " << *measured << " to " << value << ", by "
-      << percent << " %";
+      << what << " on " << path << " went up from " << Short(*measured) << " to " << Short(value)
+      << ", by " << Short(percent) << " %";
   if (value < *measured * (1 - margin)) {
     std::cout << "down from " << *measured << ", by " << -percent << " %: lower it in " << kTable
               << "\n";
