@@ -24,7 +24,7 @@ void Run(int listener) {
   std::array<epoll_event, kEventsPerWait> events;
   for (;;) {
     const int count = ::epoll_wait(epoll, events.data(), kEventsPerWait, -1);
-    if (count < 0) Die("epoll_wait");
+    if (count < 0) DieUnlessInterrupted("epoll_wait");
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.fd == listener) {

@@ -107,6 +107,11 @@ inline std::array<HeadCounter, kMaxDescriptors> head_counters;
   std::exit(1);
 }
 
+// A tracer that attaches or detaches interrupts a wait.
+inline void DieUnlessInterrupted(const char* step) {
+  if (errno != EINTR) Die(step);
+}
+
 // Listens on 127.0.0.1 at the port that is the only argument, 0 for any, and says so.
 inline int Listen(int argc, char** argv, const char* backend) {
   if (argc != 2) {

@@ -97,7 +97,7 @@ class Ring {
     std::atomic_ref<unsigned>(*sq_tail_).store(tail_, std::memory_order_release);
     const long taken =
         ::syscall(__NR_io_uring_enter, enter_fd_, unsubmitted_, wait_for, flags, nullptr, 0);
-    if (taken < 0) Die("io_uring_enter");
+    if (taken < 0) return DieUnlessInterrupted("io_uring_enter");
     unsubmitted_ -= static_cast<unsigned>(taken);
   }
 

@@ -12,7 +12,10 @@ void Run(int listener) {
   std::vector<pollfd> watched = {{listener, POLLIN, 0}};
   for (;;) {
     int left = ::poll(watched.data(), watched.size(), -1);
-    if (left < 0) Die("poll");
+    if (left < 0) {
+      DieUnlessInterrupted("poll");
+      continue;
+    }
     const bool new_connections = watched[0].revents != 0;
     if (new_connections) --left;
     for (size_t i = 1; left > 0; ++i) {

@@ -18,7 +18,10 @@ void Run(int listener) {
   int end = listener + 1;
   for (;;) {
     fd_set ready = watched;
-    if (::select(end, &ready, nullptr, nullptr, nullptr) < 0) Die("select");
+    if (::select(end, &ready, nullptr, nullptr, nullptr) < 0) {
+      DieUnlessInterrupted("select");
+      continue;
+    }
     for (int base = 0; base < end; base += kWordBits) {
       // Word by word: most bits of a large set are clear.
       auto word = static_cast<unsigned long>(ready.fds_bits[base / kWordBits]);
