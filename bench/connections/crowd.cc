@@ -1,7 +1,8 @@
 // The clients of ./dev bench connections: does what standard input says, one command a line, and
 // answers each with a line that holds a number.
 //
-//   open N        opens N connections and has one request answered on each; how many are open
+//   open N        opens N connections, kAtOnce at a time, and has one request answered on each; how
+//                 many are open
 //   burst         sends a request on all of them, then reads the replies; how many came
 //   ask SECONDS   one more connection, one request after another; how many were answered
 //   churn SECONDS connects, asks once and closes, kAtOnce connections at a time; how many cycles
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -47,10 +49,14 @@ class Crowd {
   explicit Crowd(uint16_t port) : port_(port) {}
 
   size_t Open(size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-      fds_.push_back(Connect());
-      Send(fds_.back());
-      Receive(fds_.back());
+    const size_t end = fds_.size() + count;
+    while (fds_.size() < end) {
+      const size_t first = fds_.size();
+      while (fds_.size() < std::min(end, first + kAtOnce)) {
+        fds_.push_back(Connect());
+        Send(fds_.back());
+      }
+      for (size_t i = first; i < fds_.size(); ++i) Receive(fds_[i]);
     }
     return fds_.size();
   }
