@@ -13,8 +13,10 @@ from bench.harness.errors import Refused
 from bench.http import check
 from bench.http.servers import Paths, Running, Server
 
-# Before memory is counted: what a first request needs once is there.
+# Before memory is counted: what a first request needs once is there, and each buffer of a ring was
+# used.
 WARM_UP_CONNECTIONS = 64
+WARM_UP_SECONDS = 0.2
 # For the kernel to free what was closed, which it does in the background.
 SETTLE_SECONDS = 1.0
 
@@ -39,6 +41,7 @@ class Bench:
             pid = running.process.pid
             with self._crowd(running) as crowd:
                 crowd.open(WARM_UP_CONNECTIONS)
+                crowd.ask(WARM_UP_SECONDS)
                 before, kernel_before = memory.user_bytes(pid), memory.kernel_bytes()
                 crowd.open(connections)
                 idle, kernel_idle = memory.user_bytes(pid), memory.kernel_bytes()
