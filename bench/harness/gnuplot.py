@@ -25,7 +25,8 @@ def _text(words: str) -> str:
 
 def _head(path: pathlib.Path, title: str, y_label: str) -> str:
     return (
-        f"set terminal svg size {WIDTH},{HEIGHT} noenhanced font 'sans-serif,12' background '#ffffff'\n"
+        f"set terminal svg size {WIDTH},{HEIGHT} noenhanced font 'sans-serif,12' "
+        "background '#ffffff'\n"
         f"set output {_text(str(path))}\n"
         f"set title {_text(title)}\nset ylabel {_text(y_label)}\n"
         "set grid ytics linecolor '#dddddd'\nset border 3\nset tics nomirror out\n"

@@ -37,6 +37,8 @@ class Bench:
         self._settings = settings
         self._results = results
         self._rates: dict[int, float] = {}
+        if settings.count_calls:
+            syscalls.mount_tracefs()
         self._by_tracepoint = settings.count_calls and syscalls.Tracepoint.available()
         if settings.count_calls:
             results.calls_counted_by = "tracepoint" if self._by_tracepoint else "strace"

@@ -160,7 +160,8 @@ server so that it finds more connections ready per wait than it would have"}
         lines.append(f"System calls were counted by {count[results.calls_counted_by]}.")
     noise = ", ".join(f"{when} {value:.1%}" for when, value in results.noise.items())
     lines.append(
-        f"Noise, the median distance from 1 of a server's ratio to itself: {noise or 'not measured'}."
+        "Noise, the median distance from 1 of a server's ratio to itself: "
+        f"{noise or 'not measured'}."
     )
     lines += [f"Not measured: {reason}." for reason in results.left_out]
     return "\n".join(f"* {line}" for line in lines) + "\n"
