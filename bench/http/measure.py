@@ -125,13 +125,13 @@ class Bench:
         with_latencies = settings.latency_seconds > 0 and not scenario.pipelined
         with contextlib.ExitStack() as stack:
             members: list[tuple[Running, Row]] = []
-            for name in group.members:
+            for place, name in enumerate(group.members):
                 server = by_name(name)
                 running = stack.enter_context(
                     server.start(settings.paths, settings.server_core, group.seccomp)
                 )
                 check.verify(running.port, scenario.pipeline)
-                row = Row(group.name, name, server.kind, group.seccomp, scenario)
+                row = Row(group.name, name, server.kind, group.seccomp, scenario, place)
                 members.append((running, row))
                 self._results.rows.append(row)
             for running, _ in members if settings.warm_up else ():

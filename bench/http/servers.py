@@ -236,6 +236,7 @@ def _peers() -> list[Server]:
             "haproxy", _HAPROXY, ["-db", "-f", "{configuration}"], ("haproxy", "-v"),
             "http-request return, no backend; sends no Date",
         ),
+        _written_here("libh2o", "libh2o's handler interface on its own loop"),
         _written_here("microhttpd", "libmicrohttpd, MHD_USE_EPOLL and MHD_USE_TURBO"),
         _written_here("evhttp", "libevent's own HTTP server"),
         _written_here("libuv", "libuv with llhttp; no limits, no deadlines"),
