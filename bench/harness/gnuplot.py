@@ -64,13 +64,20 @@ def lines_script(
 
 
 def bars_script(
-    path: pathlib.Path, title: str, y_label: str, places: Sequence[str], bars: Sequence[Line]
+    path: pathlib.Path,
+    title: str,
+    y_label: str,
+    places: Sequence[str],
+    bars: Sequence[Line],
+    reference: float | None = None,
 ) -> str:
     """Groups of bars: one group for each place, one bar of each colour in it."""
     script = _head(path, title, y_label) + "set key outside right top\nset yrange [0:*]\n"
     script += "set style data histogram\nset style histogram clustered gap 1\n"
     script += "set style fill solid 0.9 noborder\nset xtics rotate by -30\n"
     plots, data = [], ""
+    if reference is not None:
+        plots.append(f"{reference} notitle with lines linecolor '#888888' dashtype 2")
     for number, bar in enumerate(bars):
         colour = COLOURS[number % len(COLOURS)]
         plots.append(f"'-' using 2:xtic(1) title {_text(bar.title)} linecolor '{colour}'")

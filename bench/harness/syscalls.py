@@ -36,7 +36,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_tracefs() -> None:
-    """In a mount namespace of this process' own, which ends with it. Without effect without root."""
+    """In a mount namespace of its own, which ends with this process. Does nothing without root."""
     new_mount_namespace, private, recursive = 0x20000, 1 << 18, 0x4000
     if TRACEPOINT.exists() or os.geteuid() != 0 or _LIBC.unshare(new_mount_namespace) != 0:
         return
@@ -96,7 +96,7 @@ class Tracepoint:
                                    ctypes.c_ulong(0))
         if descriptor < 0:
             raise OSError(ctypes.get_errno(), "perf_event_open")
-        return descriptor
+        return int(descriptor)
 
     @staticmethod
     def _sum(descriptors: Sequence[int]) -> int:

@@ -121,6 +121,13 @@ class Bench:
     # ---- Groups ----
 
     def run_group(self, group: Group, scenario: Scenario) -> None:
+        try:
+            self._run_group(group, scenario)
+        except Refused as refusal:
+            where = f"{' and '.join(group.members)}, {scenario.name} connections"
+            raise Refused(f"{where}: {refusal}") from None
+
+    def _run_group(self, group: Group, scenario: Scenario) -> None:
         settings = self._settings
         with_latencies = settings.latency_seconds > 0 and not scenario.pipelined
         with contextlib.ExitStack() as stack:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from bench.harness import gnuplot, markdown, summary
 from bench.harness.markdown import figure
 from bench.http import targets
+from bench.http.plan import COMPARED
 from bench.http.results import Results, Row
 from bench.http.scenarios import Scenario
 from bench.http.servers import BACKENDS
@@ -231,20 +232,27 @@ def _plots(results: Results) -> list[Plot]:
         ))
 
     peers = list(dict.fromkeys(row.server for row in results.rows if row.kind == "peer"))
-    if peers:
-        servers = [*targets.COMPARED, *peers]
-        bars = [
-            gnuplot.Line(f"{each.name} connections", [cpu_of(name, each) for name in servers])
-            for each in targets.MANY
-            if each in scenarios
-        ]
-        peers_title = "CPU per request beside other servers"
-        found.append((
-            "peers", peers_title,
-            lambda path: gnuplot.bars_script(path, peers_title, "microseconds", servers, bars),
-        ))
-        found += _tail_plot(results, servers)
+    ours = next((each for each in reversed(COMPARED) if _ran(results, each)), None)
+    if peers and ours:
+        # Not microseconds: these servers ran at different times.
+        others = [each for each in COMPARED if each != ours and _ran(results, each)] + peers
+        bars = []
+        for each in (scenario for scenario in targets.MANY if scenario in scenarios):
+            ratios = [results.cpu_ratio(other, ours, each) for other in others]
+            values = [ratio.median if ratio else None for ratio in ratios]
+            bars.append(gnuplot.Line(f"{each.name} connections", values))
+        peers_title = f"CPU per request over that of {ours} in the same rounds"
+        if bars:
+            found.append((
+                "peers", peers_title,
+                lambda path: gnuplot.bars_script(path, peers_title, "ratio", others, bars, 1.0),
+            ))
+        found += _tail_plot(results, [*COMPARED, *peers])
     return found
+
+
+def _ran(results: Results, server: str) -> bool:
+    return any(row.server == server for row in results.rows)
 
 
 def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:

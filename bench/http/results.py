@@ -49,7 +49,7 @@ class Row:
     peak_rss_bytes: int | None = None
 
     def median(self, metric: str) -> float:
-        return statistics.median(getattr(sample, metric) for sample in self.samples)
+        return float(statistics.median(getattr(sample, metric) for sample in self.samples))
 
 
 @dataclasses.dataclass
@@ -120,6 +120,8 @@ class Results:
         self, a: str, b: str, scenario: Scenario, seccomp: bool = False
     ) -> summary.Summary | None:
         """The same of p99.9 at the fixed rate."""
-        return self._ratios(
-            a, b, scenario, seccomp, lambda row: [each and each.p99_9 for each in row.latencies]
-        )
+
+        def tails(row: Row) -> list[float | None]:
+            return [each.p99_9 if each else None for each in row.latencies]
+
+        return self._ratios(a, b, scenario, seccomp, tails)

@@ -22,6 +22,7 @@ void Answer(evhttp_request* request, void* /*context*/) {
 }
 
 void Run(uint16_t port) {
+  IgnoreBrokenPipes();
   event_base* const base = event_base_new();
   evhttp* const server = evhttp_new(base);
   evhttp_set_gencb(server, &Answer, nullptr);

@@ -48,6 +48,7 @@ int Listen(uint16_t port) {
 }
 
 void Run(uint16_t port) {
+  IgnoreBrokenPipes();
   static h2o_globalconf_t configuration;
   h2o_config_init(&configuration);
   h2o_hostconf_t* const host =

@@ -103,6 +103,7 @@ void OnConnection(uv_stream_t* listener, int status) {
 }
 
 void Run(uint16_t port) {
+  IgnoreBrokenPipes();
   uv_loop_t* const loop = uv_default_loop();
   uv_tcp_t listener;
   uv_tcp_init(loop, &listener);

@@ -3,6 +3,7 @@
 #ifndef QUINTET_BENCH_PEERS_PEER_H_
 #define QUINTET_BENCH_PEERS_PEER_H_
 
+#include <signal.h>
 #include <time.h>
 
 #include <array>
@@ -31,6 +32,9 @@ inline uint16_t PortArgument(int argc, char** argv, const char* version) {
   }
   return static_cast<uint16_t>(std::atoi(argv[1]));
 }
+
+// For libraries that write to connections which a client may have closed.
+inline void IgnoreBrokenPipes() { ::signal(SIGPIPE, SIG_IGN); }
 
 [[noreturn]] inline void Die(const char* what) {
   std::fprintf(stderr, "peer: %s\n", what);
