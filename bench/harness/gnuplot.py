@@ -70,9 +70,11 @@ def bars_script(
     places: Sequence[str],
     bars: Sequence[Line],
     reference: float | None = None,
+    logarithmic: bool = False,
 ) -> str:
     """Groups of bars: one group for each place, one bar of each colour in it."""
-    script = _head(path, title, y_label) + "set key outside right top\nset yrange [0:*]\n"
+    script = _head(path, title, y_label) + "set key outside right top\n"
+    script += "set logscale y\nset yrange [1:*]\n" if logarithmic else "set yrange [0:*]\n"
     script += "set style data histogram\nset style histogram clustered gap 1\n"
     script += "set style fill solid 0.9 noborder\nset xtics rotate by -30\n"
     plots, data = [], ""

@@ -137,9 +137,8 @@ def _targets(results: Results) -> str:
         ]
         for each in targets.measured(results)
     ]
-    return markdown.table(
-        ["what", "connections", "reach", "median (quartiles)", "values", "reached"], rows
-    )
+    head = ["what", "connections", "reach", "median (quartiles)", "values", "reached"]
+    return "\n## Figures to reach\n\n" + markdown.table(head, rows) if rows else ""
 
 
 def _how(results: Results) -> str:
@@ -150,7 +149,7 @@ server so that it finds more connections ready per wait than it would have"}
         f"Measured {results.created} by `./dev bench http {options['arguments']}`".rstrip("` ")
         + "`: one process and one thread per server on core "
         f"{options['server_core']}, the load generator on core {options['client_core']}, "
-        f"{options['pairs']} rounds of {options['seconds']} s.",
+        f"rounds: {options['pairs']}, seconds of each run: {options['seconds']}.",
         "Ratios are medians over rounds, in brackets the quartiles, each of runs that followed one "
         "another. Absolute figures move with the speed of the machine: compare them in one table "
         "only, and with care.",
@@ -175,8 +174,7 @@ def _plot_files(results: Results, stem: str) -> list[tuple[str, str]]:
 
 def markdown_text(results: Results, stem: str) -> str:
     text = "# The hello benchmark\n\n" + (MARK_NOISY + "\n" if results.noisy else "")
-    text += _how(results) + "\n## Figures to reach\n\n" + _targets(results)
-    text += "\n## Ratios\n\n" + _ratios(results) + "\n## Plots\n\n"
+    text += _how(results) + _targets(results) + "\n## Ratios\n\n" + _ratios(results) + "\n## Plots\n\n"
     text += "".join(f"![{title}]({file})\n\n" for file, title in _plot_files(results, stem))
     text += "## All figures\n\n" + _absolute(results)
     environment = [[key, value] for key, value in results.environment.items()]
@@ -274,7 +272,9 @@ def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:
     title = "Latency at the same fixed rate, 256 connections"
     return [(
         "latency", title,
-        lambda path: gnuplot.bars_script(path, title, "microseconds", servers, bars),
+        lambda path: gnuplot.bars_script(
+            path, title, "microseconds", servers, bars, logarithmic=True
+        ),
     )]
 
 
