@@ -25,7 +25,8 @@ def _text(words: str) -> str:
 
 def _head(path: pathlib.Path, title: str, y_label: str) -> str:
     return (
-        f"set terminal svg size {WIDTH},{HEIGHT} noenhanced font 'sans-serif,12' background '#ffffff'\n"
+        f"set terminal svg size {WIDTH},{HEIGHT} noenhanced font 'sans-serif,12' "
+        "background '#ffffff'\n"
         f"set output {_text(str(path))}\n"
         f"set title {_text(title)}\nset ylabel {_text(y_label)}\n"
         "set grid ytics linecolor '#dddddd'\nset border 3\nset tics nomirror out\n"
@@ -63,13 +64,22 @@ def lines_script(
 
 
 def bars_script(
-    path: pathlib.Path, title: str, y_label: str, places: Sequence[str], bars: Sequence[Line]
+    path: pathlib.Path,
+    title: str,
+    y_label: str,
+    places: Sequence[str],
+    bars: Sequence[Line],
+    reference: float | None = None,
+    logarithmic: bool = False,
 ) -> str:
     """Groups of bars: one group for each place, one bar of each colour in it."""
-    script = _head(path, title, y_label) + "set key outside right top\nset yrange [0:*]\n"
+    script = _head(path, title, y_label) + "set key outside right top\n"
+    script += "set logscale y\nset yrange [1:*]\n" if logarithmic else "set yrange [0:*]\n"
     script += "set style data histogram\nset style histogram clustered gap 1\n"
     script += "set style fill solid 0.9 noborder\nset xtics rotate by -30\n"
     plots, data = [], ""
+    if reference is not None:
+        plots.append(f"{reference} notitle with lines linecolor '#888888' dashtype 2")
     for number, bar in enumerate(bars):
         colour = COLOURS[number % len(COLOURS)]
         plots.append(f"'-' using 2:xtic(1) title {_text(bar.title)} linecolor '{colour}'")

@@ -1,7 +1,7 @@
 """The hello benchmark: what an HTTP request costs on Quintet, on its floors and on other servers.
 
     ./dev bench http              everything, about an hour; writes docs/performance/http.*
-    ./dev bench http --targets    what the table of figures to reach needs, about half of it
+    ./dev bench http --targets    what the figures to reach need, about two thirds of that
     ./dev bench http --seccomp    everything under a seccomp filter; writes http-seccomp.*
     ./dev bench http --quick      one short round, about ten seconds; writes nothing
     ./dev bench http --help       servers, connections, seconds, rounds and more

@@ -126,8 +126,8 @@ def sample(cpu_us: float, server_busy: float = 1.0, client_busy: float = 0.8) ->
     return Sample(1e6 / cpu_us, cpu_us, cpu_us / 4, cpu_us * 3 / 4, server_busy, client_busy, 0.0)
 
 
-def row(group: str, server: str, kind: str, values: list[float]) -> Row:
-    return Row(group, server, kind, False, Scenario(64), [sample(value) for value in values],
+def row(group: str, server: str, kind: str, values: list[float], place: int) -> Row:
+    return Row(group, server, kind, False, Scenario(64), place, [sample(value) for value in values],
                [LATENCIES] * len(values), 2.02, 50.0, 5 << 20)
 
 
@@ -140,10 +140,10 @@ def results() -> Results:
         calls_counted_by="strace",
         rates={"64": 1000.0},
         rows=[
-            row("a", "floor-epoll_et", "floor", [4.0, 6.0, 8.0]),
-            row("a", "quintet-epoll_et", "quintet", [4.2, 6.6, 8.16]),
-            row("b", "quintet-epoll_et", "quintet", [9.0, 9.0, 9.0]),
-            row("b", "nginx", "peer", [10.0, 10.0, 12.0]),
+            row("a", "floor-epoll_et", "floor", [4.0, 6.0, 8.0], 0),
+            row("a", "quintet-epoll_et", "quintet", [4.2, 6.6, 8.16], 1),
+            row("b", "quintet-epoll_et", "quintet", [9.0, 9.0, 9.0], 0),
+            row("b", "nginx", "peer", [10.0, 10.0, 12.0], 1),
         ],
     )
 
@@ -155,6 +155,14 @@ class ResultsTest(unittest.TestCase):
         self.assertAlmostEqual(ratio.median, 1.05)
         self.assertEqual(ratio.count, 3)
         self.assertIsNone(results().cpu_ratio("floor-epoll_et", "nginx", Scenario(64)))
+
+    def test_ratios_are_of_those_who_ran_closest(self) -> None:
+        several = results()
+        several.rows.append(row("c", "quintet-epoll_et", "quintet", [1.0, 1.0, 1.0], 2))
+        several.rows.append(row("c", "floor-epoll_et", "floor", [2.0, 2.0, 2.0], 0))
+        ratio = several.cpu_ratio("quintet-epoll_et", "floor-epoll_et", Scenario(64))
+        assert ratio is not None
+        self.assertAlmostEqual(ratio.median, 1.05)
 
     def test_json_keeps_everything(self) -> None:
         self.assertEqual(Results.from_json(results().to_json()), results())

@@ -37,6 +37,8 @@ class Bench:
         self._settings = settings
         self._results = results
         self._rates: dict[int, float] = {}
+        if settings.count_calls:
+            syscalls.mount_tracefs()
         self._by_tracepoint = settings.count_calls and syscalls.Tracepoint.available()
         if settings.count_calls:
             results.calls_counted_by = "tracepoint" if self._by_tracepoint else "strace"
@@ -119,17 +121,24 @@ class Bench:
     # ---- Groups ----
 
     def run_group(self, group: Group, scenario: Scenario) -> None:
+        try:
+            self._run_group(group, scenario)
+        except Refused as refusal:
+            where = f"{' and '.join(group.members)}, {scenario.name} connections"
+            raise Refused(f"{where}: {refusal}") from None
+
+    def _run_group(self, group: Group, scenario: Scenario) -> None:
         settings = self._settings
         with_latencies = settings.latency_seconds > 0 and not scenario.pipelined
         with contextlib.ExitStack() as stack:
             members: list[tuple[Running, Row]] = []
-            for name in group.members:
+            for place, name in enumerate(group.members):
                 server = by_name(name)
                 running = stack.enter_context(
                     server.start(settings.paths, settings.server_core, group.seccomp)
                 )
                 check.verify(running.port, scenario.pipeline)
-                row = Row(group.name, name, server.kind, group.seccomp, scenario)
+                row = Row(group.name, name, server.kind, group.seccomp, scenario, place)
                 members.append((running, row))
                 self._results.rows.append(row)
             for running, _ in members if settings.warm_up else ():

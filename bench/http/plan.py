@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.http.servers import Server
 
-# The backends of Quintet that peers are compared with: what `auto` takes, and what it falls back to.
+# What peers are compared with: the backend that `auto` takes, and the one it falls back to.
 COMPARED = ("quintet-epoll_et", "quintet-io_uring")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from bench.harness import gnuplot, markdown, summary
 from bench.harness.markdown import figure
 from bench.http import targets
+from bench.http.plan import COMPARED
 from bench.http.results import Results, Row
 from bench.http.scenarios import Scenario
 from bench.http.servers import BACKENDS
@@ -136,9 +137,8 @@ def _targets(results: Results) -> str:
         ]
         for each in targets.measured(results)
     ]
-    return markdown.table(
-        ["what", "connections", "reach", "median (quartiles)", "values", "reached"], rows
-    )
+    head = ["what", "connections", "reach", "median (quartiles)", "values", "reached"]
+    return "\n## Figures to reach\n\n" + markdown.table(head, rows) if rows else ""
 
 
 def _how(results: Results) -> str:
@@ -149,7 +149,7 @@ server so that it finds more connections ready per wait than it would have"}
         f"Measured {results.created} by `./dev bench http {options['arguments']}`".rstrip("` ")
         + "`: one process and one thread per server on core "
         f"{options['server_core']}, the load generator on core {options['client_core']}, "
-        f"{options['pairs']} rounds of {options['seconds']} s.",
+        f"rounds: {options['pairs']}, seconds of each run: {options['seconds']}.",
         "Ratios are medians over rounds, in brackets the quartiles, each of runs that followed one "
         "another. Absolute figures move with the speed of the machine: compare them in one table "
         "only, and with care.",
@@ -160,7 +160,8 @@ server so that it finds more connections ready per wait than it would have"}
         lines.append(f"System calls were counted by {count[results.calls_counted_by]}.")
     noise = ", ".join(f"{when} {value:.1%}" for when, value in results.noise.items())
     lines.append(
-        f"Noise, the median distance from 1 of a server's ratio to itself: {noise or 'not measured'}."
+        "Noise, the median distance from 1 of a server's ratio to itself: "
+        f"{noise or 'not measured'}."
     )
     lines += [f"Not measured: {reason}." for reason in results.left_out]
     return "\n".join(f"* {line}" for line in lines) + "\n"
@@ -173,8 +174,7 @@ def _plot_files(results: Results, stem: str) -> list[tuple[str, str]]:
 
 def markdown_text(results: Results, stem: str) -> str:
     text = "# The hello benchmark\n\n" + (MARK_NOISY + "\n" if results.noisy else "")
-    text += _how(results) + "\n## Figures to reach\n\n" + _targets(results)
-    text += "\n## Ratios\n\n" + _ratios(results) + "\n## Plots\n\n"
+    text += _how(results) + _targets(results) + "\n## Ratios\n\n" + _ratios(results) + "\n## Plots\n\n"
     text += "".join(f"![{title}]({file})\n\n" for file, title in _plot_files(results, stem))
     text += "## All figures\n\n" + _absolute(results)
     environment = [[key, value] for key, value in results.environment.items()]
@@ -230,20 +230,27 @@ def _plots(results: Results) -> list[Plot]:
         ))
 
     peers = list(dict.fromkeys(row.server for row in results.rows if row.kind == "peer"))
-    if peers:
-        servers = [*targets.COMPARED, *peers]
-        bars = [
-            gnuplot.Line(f"{each.name} connections", [cpu_of(name, each) for name in servers])
-            for each in targets.MANY
-            if each in scenarios
-        ]
-        peers_title = "CPU per request beside other servers"
-        found.append((
-            "peers", peers_title,
-            lambda path: gnuplot.bars_script(path, peers_title, "microseconds", servers, bars),
-        ))
-        found += _tail_plot(results, servers)
+    ours = next((each for each in reversed(COMPARED) if _ran(results, each)), None)
+    if peers and ours:
+        # Not microseconds: these servers ran at different times.
+        others = [each for each in COMPARED if each != ours and _ran(results, each)] + peers
+        bars = []
+        for each in (scenario for scenario in targets.MANY if scenario in scenarios):
+            ratios = [results.cpu_ratio(other, ours, each) for other in others]
+            values = [ratio.median if ratio else None for ratio in ratios]
+            bars.append(gnuplot.Line(f"{each.name} connections", values))
+        peers_title = f"CPU per request over that of {ours} in the same rounds"
+        if bars:
+            found.append((
+                "peers", peers_title,
+                lambda path: gnuplot.bars_script(path, peers_title, "ratio", others, bars, 1.0),
+            ))
+        found += _tail_plot(results, [*COMPARED, *peers])
     return found
+
+
+def _ran(results: Results, server: str) -> bool:
+    return any(row.server == server for row in results.rows)
 
 
 def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:
@@ -265,7 +272,9 @@ def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:
     title = "Latency at the same fixed rate, 256 connections"
     return [(
         "latency", title,
-        lambda path: gnuplot.bars_script(path, title, "microseconds", servers, bars),
+        lambda path: gnuplot.bars_script(
+            path, title, "microseconds", servers, bars, logarithmic=True
+        ),
     )]
 
 

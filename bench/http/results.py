@@ -41,6 +41,7 @@ class Row:
     kind: str
     seccomp: bool
     scenario: Scenario
+    place: int  # in the order of its group
     samples: list[Sample] = dataclasses.field(default_factory=list)
     latencies: list[Latencies | None] = dataclasses.field(default_factory=list)
     calls_per_request: float | None = None
@@ -48,7 +49,7 @@ class Row:
     peak_rss_bytes: int | None = None
 
     def median(self, metric: str) -> float:
-        return statistics.median(getattr(sample, metric) for sample in self.samples)
+        return float(statistics.median(getattr(sample, metric) for sample in self.samples))
 
 
 @dataclasses.dataclass
@@ -94,14 +95,17 @@ class Results:
         seccomp: bool,
         values: Callable[[Row], list[float | None]],
     ) -> summary.Summary | None:
-        found: list[float] = []
+        """Where the two met in several groups, those count in which they ran closest together."""
+        by_distance: dict[int, list[float]] = {}
         for top in self.find(a, scenario, seccomp):
             for bottom in self.find(b, scenario, seccomp):
                 if top.group != bottom.group:
                     continue
+                found = by_distance.setdefault(abs(top.place - bottom.place), [])
                 for over, under in zip(values(top), values(bottom)):
                     if over is not None and under:
                         found.append(over / under)
+        found = by_distance[min(by_distance)] if by_distance else []
         return summary.summarize(found) if found else None
 
     def cpu_ratio(
@@ -116,6 +120,8 @@ class Results:
         self, a: str, b: str, scenario: Scenario, seccomp: bool = False
     ) -> summary.Summary | None:
         """The same of p99.9 at the fixed rate."""
-        return self._ratios(
-            a, b, scenario, seccomp, lambda row: [each and each.p99_9 for each in row.latencies]
-        )
+
+        def tails(row: Row) -> list[float | None]:
+            return [each.p99_9 if each else None for each in row.latencies]
+
+        return self._ratios(a, b, scenario, seccomp, tails)

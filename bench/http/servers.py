@@ -4,11 +4,13 @@ import dataclasses
 import pathlib
 import re
 import shutil
+import time
 from collections.abc import Callable
 
 from bench.harness import process
 from bench.harness.errors import Missing, Refused
 
+START_LINE_SECONDS = 5.0
 BACKENDS = ("select", "poll", "epoll_lt", "epoll_et", "io_uring")
 
 
@@ -83,8 +85,12 @@ class Running:
         """The start line names the backend in use: a fallback must not pass for what was asked."""
         if not self.server.backend:
             return
-        match = re.search(r"; backend ([a-z_]+)", self.process.output())
-        active = match.group(1) if match else "not told"
+        deadline = time.monotonic() + START_LINE_SECONDS
+        while not (match := re.search(r"; backend ([a-z_]+)", self.process.output())):
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.server.name} does not tell its backend")
+            time.sleep(0.02)  # it may listen before it prints
+        active = match.group(1)
         if active != self.server.backend:
             raise Refused(
                 f"{self.server.name} was asked for {self.server.backend} and runs on {active}"
@@ -236,6 +242,7 @@ def _peers() -> list[Server]:
             "haproxy", _HAPROXY, ["-db", "-f", "{configuration}"], ("haproxy", "-v"),
             "http-request return, no backend; sends no Date",
         ),
+        _written_here("libh2o", "libh2o's handler interface on its own loop"),
         _written_here("microhttpd", "libmicrohttpd, MHD_USE_EPOLL and MHD_USE_TURBO"),
         _written_here("evhttp", "libevent's own HTTP server"),
         _written_here("libuv", "libuv with llhttp; no limits, no deadlines"),

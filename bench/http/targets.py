@@ -10,6 +10,9 @@ from bench.http.scenarios import PIPELINE, PIPELINED_CONNECTIONS, Scenario
 from bench.http.servers import BACKENDS
 
 PIPELINED = Scenario(PIPELINED_CONNECTIONS, PIPELINE)
+# It has no HTTP of its own; what stands in does less than an HTTP server. Its ratios are shown, and
+# are no target.
+NOT_FULL_HTTP = frozenset({"libuv"})
 MANY = (Scenario(64), Scenario(256), Scenario(1000))
 
 
@@ -70,7 +73,8 @@ def _rings(results: Results) -> Iterator[Target]:
 
 
 def _peers(results: Results) -> Iterator[Target]:
-    peers = list(dict.fromkeys(row.server for row in results.rows if row.kind == "peer"))
+    servers = dict.fromkeys(row.server for row in results.rows if row.kind == "peer")
+    peers = [server for server in servers if server not in NOT_FULL_HTTP]
     for peer in peers:
         for ours in COMPARED:
             for scenario in MANY:
