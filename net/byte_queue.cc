@@ -5,42 +5,50 @@
 
 namespace quintet {
 
-ByteQueue::~ByteQueue() { assert(block_.data == nullptr && "a byte queue was not cleared"); }
+ByteQueue::~ByteQueue() { assert(capacity_ == 0 && "a byte queue was not cleared"); }
 
 void ByteQueue::Append(std::string_view bytes, BlockPool& pool) {
   if (bytes.empty()) return;
-  if (block_.capacity - end_ < bytes.size()) {
-    const size_t held = size();
-    const size_t needed = held + bytes.size();
+  if (capacity_ - offset_ - size() < bytes.size()) {
+    const size_t needed = size() + bytes.size();
     // Moving within the block is worth it only while it frees at least half of it, so that each
     // byte moves a bounded number of times.
-    if (needed > block_.capacity || begin_ < block_.capacity / 2) {
-      const Block larger = pool.Take(needed + (held > 0 ? needed / 2 : 0));
-      if (held > 0) std::memcpy(larger.data, block_.data + begin_, held);
-      pool.Give(std::exchange(block_, larger));
+    if (needed > capacity_ || offset_ < capacity_ / 2) {
+      const Block larger = pool.Take(needed + (empty() ? 0 : needed / 2));
+      const Block smaller = block();
+      MoveTo(larger.data);
+      capacity_ = static_cast<uint32_t>(larger.capacity);
+      pool.Give(smaller);
     } else {
-      std::memmove(block_.data, block_.data + begin_, held);
+      MoveTo(block().data);
     }
-    begin_ = 0;
-    end_ = static_cast<uint32_t>(held);
   }
-  std::memcpy(block_.data + end_, bytes.data(), bytes.size());
-  end_ += static_cast<uint32_t>(bytes.size());
+  std::memcpy(front() + size(), bytes.data(), bytes.size());
+  content_.iov_len += bytes.size();
+}
+
+// Moves the content to the beginning of a block.
+void ByteQueue::MoveTo(char* data) {
+  if (!empty()) std::memmove(data, front(), size());
+  content_.iov_base = data;
+  offset_ = 0;
 }
 
 void ByteQueue::Consume(size_t count, BlockPool* pool) {
   assert(count <= size());
-  begin_ += static_cast<uint32_t>(count);
+  content_ = {front() + count, size() - count};
+  offset_ += static_cast<uint32_t>(count);
   if (empty()) Clear(pool);
 }
 
 void ByteQueue::Clear(BlockPool* pool) {
-  const Block block = std::exchange(block_, {});
-  begin_ = end_ = 0;
+  const Block emptied = block();
+  content_ = {};
+  offset_ = capacity_ = 0;
   if (pool != nullptr) {
-    pool->Give(block);
+    pool->Give(emptied);
   } else {
-    BlockPool::Free(block);
+    BlockPool::Free(emptied);
   }
 }
 

@@ -2,6 +2,8 @@
 #ifndef QUINTET_NET_BYTE_QUEUE_H_
 #define QUINTET_NET_BYTE_QUEUE_H_
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,9 +23,11 @@ class ByteQueue {
   ByteQueue& operator=(const ByteQueue&) = delete;
   ~ByteQueue();
 
-  bool empty() const { return begin_ == end_; }
-  size_t size() const { return end_ - begin_; }
-  std::span<const char> bytes() const { return {block_.data + begin_, size()}; }
+  bool empty() const { return content_.iov_len == 0; }
+  size_t size() const { return content_.iov_len; }
+  std::span<const char> bytes() const { return {front(), size()}; }
+  // The same for a system call; the queue keeps it in place until it is changed or swapped.
+  const iovec& content() const { return content_; }
 
   // Moves nothing that bytes() has shown, unless the block has to grow or be compacted.
   void Append(std::string_view bytes, BlockPool& pool);
@@ -31,16 +35,21 @@ class ByteQueue {
   void Clear(BlockPool* pool);
 
   friend void swap(ByteQueue& a, ByteQueue& b) {
-    std::swap(a.block_, b.block_);
-    std::swap(a.begin_, b.begin_);
-    std::swap(a.end_, b.end_);
+    std::swap(a.content_, b.content_);
+    std::swap(a.offset_, b.offset_);
+    std::swap(a.capacity_, b.capacity_);
   }
 
  private:
-  Block block_;
-  uint32_t begin_ = 0;
-  uint32_t end_ = 0;
+  char* front() const { return static_cast<char*>(content_.iov_base); }
+  Block block() const { return {front() - offset_, capacity_}; }
+  void MoveTo(char* data);
+
+  iovec content_{};        // within the block
+  uint32_t offset_ = 0;    // of the content in the block
+  uint32_t capacity_ = 0;  // of the block; 0: there is none
 };
+static_assert(sizeof(ByteQueue) == 24, "an idle connection has three of them");
 
 }  // namespace quintet
 

@@ -375,26 +375,19 @@ void Connection::CallSessionWhereDue() {
   }
 }
 
-void Connection::PointAtOutput() {
-  const auto bytes = sending_.bytes();
-  in_flight_ = {const_cast<char*>(bytes.data()), bytes.size()};
-}
-
 void Connection::Flush() {
   if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
   if (sending_.empty()) swap(sending_, filling_);
-  PointAtOutput();
-  if (const size_t taken = loop_.backend().SendNow(*this, {&in_flight_, 1}); taken > 0) {
+  if (const size_t taken = loop_.backend().SendNow(*this, {&sending_.content(), 1}); taken > 0) {
     OnTaken(taken);
     if (output_bytes() == 0) return;
     if (sending_.empty()) swap(sending_, filling_);
-    PointAtOutput();
   }
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
     io_deadline_ = AddSaturated(now(), group_->options().write_stall_timeout);
   }
-  loop_.backend().StartSend(*this, {&in_flight_, 1});
+  loop_.backend().StartSend(*this, {&sending_.content(), 1});
 }
 
 // The stages of a close that the session asked for (RFC 9112 section 9.6).

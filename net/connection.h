@@ -99,7 +99,6 @@ class Connection final : public Source, public Transport, private Timer {
   bool DrainedDue() const;
   void CallSessionWhereDue();
   void Flush();
-  void PointAtOutput();
   void FinishClose();
   void UpdateReceiving();
   void UpdateTimer();
@@ -128,7 +127,6 @@ class Connection final : public Source, public Transport, private Timer {
   // Output in two parts: one that the kernel may be reading, left alone, and one that fills.
   ByteQueue sending_;
   ByteQueue filling_;
-  iovec in_flight_{};  // of sending_
   // Input that the session has not consumed, or that came while it was paused.
   ByteQueue unread_;
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "reactor/grow.h"
 #include "reactor/poll_bits.h"
 #include "reactor/poll_timeout.h"
 
@@ -10,7 +11,12 @@ namespace quintet {
 int PollPoller::Update(int fd, Readiness registered, Readiness wanted, Trigger, uint64_t token) {
   const auto number = static_cast<size_t>(fd);
   if (!Any(registered)) {
-    if (number >= index_by_fd_.size()) index_by_fd_.resize(number + 1);
+    if (number >= index_by_fd_.size()) {
+      GrowByAQuarter(index_by_fd_, number + 1);
+      index_by_fd_.resize(number + 1);
+    }
+    GrowByAQuarter(fds_, fds_.size() + 1);
+    GrowByAQuarter(tokens_, tokens_.size() + 1);
     index_by_fd_[number] = static_cast<uint32_t>(fds_.size());
     fds_.push_back({fd, static_cast<short>(ToPollBits(wanted)), 0});
     tokens_.push_back(token);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "reactor/grow.h"
 #include "reactor/source.h"
 
 namespace quintet {
@@ -23,6 +24,7 @@ class SourceTable {
     uint32_t slot = free_;
     if (slot == kNone) {
       slot = static_cast<uint32_t>(entries_.size());
+      GrowByAQuarter(entries_, entries_.size() + 1);
       entries_.emplace_back();
     } else {
       free_ = entries_[slot].next_free;
@@ -32,7 +34,10 @@ class SourceTable {
     entry.source = &source;
     source.set_id({slot, entry.generation});
     const auto fd = static_cast<size_t>(source.fd());
-    if (fd >= by_fd_.size()) by_fd_.resize(fd + 1, kNone);
+    if (fd >= by_fd_.size()) {
+      GrowByAQuarter(by_fd_, fd + 1);
+      by_fd_.resize(fd + 1, kNone);
+    }
     by_fd_[fd] = slot;
     ++size_;
     return slot;

@@ -1,62 +1,15 @@
-// Counts allocations: after warm-up a request costs none. An executable of its own, since it
-// replaces operator new.
-#include <atomic>
-#include <cstdlib>
-#include <memory>
-#include <new>
+// After warm-up a request costs no allocation of the session's; ceilings/allocations_test has the
+// same with loop, backend and connection.
 #include <string>
+#include <string_view>
 
 #include "gtest/gtest.h"
 #include "tests/net/http/http_peer.h"
-
-namespace {
-std::atomic<size_t> allocations = 0;
-}  // namespace
-
-// Not inlined: the compiler would take malloc and delete for a mismatch.
-[[gnu::noinline]] void* operator new(size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t /*size*/) noexcept {
-  std::free(memory);
-}
+#include "tests/support/counting_new.h"
+#include "tests/support/sink_transport.h"
 
 namespace quintet::testing {
 namespace {
-
-// A transport that keeps nothing: what is counted is the session's.
-class SinkTransport final : public Transport {
- public:
-  explicit SinkTransport(std::unique_ptr<Session> session) : session_(std::move(session)) {
-    session_->Attach(*this);
-    session_->OnOpen();
-  }
-  ~SinkTransport() { session_->OnClosed(CloseReason::kAborted); }
-
-  size_t Feed(std::string_view bytes) {
-    return session_->OnData(std::as_bytes(std::span(bytes.data(), bytes.size())));
-  }
-  size_t written() const { return written_; }
-
-  void Write(std::string_view bytes) override { written_ += bytes.size(); }
-  size_t output_bytes() const override { return 0; }
-  bool output_blocked() const override { return false; }
-  void Close() override {}
-  void Abort(CloseReason /*reason*/) override {}
-  void PauseReading() override {}
-  void ResumeReading() override {}
-  void SetDeadline(TimePoint /*deadline*/) override {}
-  TimePoint now() const override { return TimePoint(); }
-  std::shared_ptr<Executor> executor() override { return executor_; }
-
- private:
-  std::unique_ptr<Session> session_;
-  std::shared_ptr<MemoryExecutor> executor_ = std::make_shared<MemoryExecutor>();
-  size_t written_ = 0;
-};
 
 void ExpectNoAllocation(std::string_view request, size_t pieces) {
   const auto factory = *http::ServerSessionFactory::Create(MakeTestRouter());
@@ -67,9 +20,9 @@ void ExpectNoAllocation(std::string_view request, size_t pieces) {
   };
   for (int i = 0; i < 10; ++i) serve();
   const size_t written = transport.written();
-  const size_t before = allocations.load();
+  const size_t before = Allocations();
   for (int i = 0; i < 1000; ++i) serve();
-  EXPECT_EQ(allocations.load() - before, 0U);
+  EXPECT_EQ(Allocations() - before, 0U);
   EXPECT_EQ(transport.written() - written, 100 * written);
 }
 

@@ -6,13 +6,13 @@
 #include "benchmark/benchmark.h"
 #include "reactor/task_queue.h"
 
-namespace quintet {
+namespace quintet::bench {
 namespace {
 
 constexpr int64_t kPostsPerRound = 100'000;
 
 // The loop's own thread posts and runs.
-void BM_PostAndRun(benchmark::State& state) {
+void PostAndRun(benchmark::State& state) {
   TaskQueue queue;
   const int64_t batch = state.range(0);
   int64_t ran = 0;
@@ -22,10 +22,10 @@ void BM_PostAndRun(benchmark::State& state) {
   }
   state.SetItemsProcessed(ran);
 }
-BENCHMARK(BM_PostAndRun)->Arg(1)->Arg(64);
+BENCHMARK(PostAndRun)->Arg(1)->Arg(64);
 
 // Other threads post as fast as they can while this one runs what has come; it does not sleep.
-void BM_PostFromThreads(benchmark::State& state) {
+void PostFromThreads(benchmark::State& state) {
   const int64_t producers = state.range(0);
   int64_t ran = 0;
   for (auto _ : state) {
@@ -46,10 +46,10 @@ void BM_PostFromThreads(benchmark::State& state) {
   }
   state.SetItemsProcessed(ran);
 }
-BENCHMARK(BM_PostFromThreads)->Arg(1)->Arg(4)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(PostFromThreads)->Arg(1)->Arg(4)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 // A loop that sleeps between tasks, without the system calls of sleeping.
-void BM_SleepPostWake(benchmark::State& state) {
+void SleepPostWake(benchmark::State& state) {
   TaskQueue queue;
   int64_t wakes = 0;
   for (auto _ : state) {
@@ -60,7 +60,7 @@ void BM_SleepPostWake(benchmark::State& state) {
   }
   state.SetItemsProcessed(wakes);
 }
-BENCHMARK(BM_SleepPostWake);
+BENCHMARK(SleepPostWake);
 
 }  // namespace
-}  // namespace quintet
+}  // namespace quintet::bench

@@ -1,0 +1,1 @@
+"""./dev bench connections: see __main__.py."""

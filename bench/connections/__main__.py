@@ -1,0 +1,183 @@
+"""What many connections cost: memory, the price of idle ones, the rate of new ones.
+
+    ./dev bench connections           everything, some ten minutes; writes
+                                      docs/performance/connections.*
+    ./dev bench connections --quick   one short round, some seconds; writes nothing
+
+For each backend:
+
+  memory      bytes of the server's own memory and of the kernel's per idle HTTP connection; what is
+              left of a burst, a request on every connection at once, and after all have closed
+  idle cost   CPU per request of one active connection among 1,000, 10,000 and 100,000 idle ones
+              against the same without them; deadlines are on, an hour away
+  churn       connect, one request, close, against the floor of the same backend (bench/floors)
+
+Idle counts above the descriptor limit are brought down to it: raise the hard limit (ulimit -Hn), or
+run as root with the capability to do so, for more. select takes 1,000, since its descriptors end at
+1,024. Ratios, noise and refusals are as in ./dev bench http --help.
+"""
+
+import argparse
+import contextlib
+import datetime
+import os
+import pathlib
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from bench.connections import report
+from bench.connections.measure import Bench
+from bench.connections.results import Results
+from bench.harness import environment, summary
+from bench.harness.errors import Missing, Refused
+from bench.http import check
+from bench.http.__main__ import SKIPPED, choose_cores
+from bench.http.servers import BACKENDS, Paths, Server, by_name
+
+SELECT_CONNECTIONS = 900  # with the pairs' own below FD_SETSIZE
+RESERVED_DESCRIPTORS = 200
+QUICK_BACKENDS = ("epoll_et",)
+NOISE_BACKEND = "epoll_et"
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev bench connections", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"),
+                        help="the build tree (%(default)s)")
+    parser.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST",
+                        help="(%(default)s)")
+    parser.add_argument("--idle", default="1000,10000,100000", metavar="LIST",
+                        help="idle connections (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=7, help="rounds (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1, help="of each run (%(default)s)")
+    parser.add_argument("--noise-bound", type=float, default=0.05, metavar="SHARE",
+                        help="refuse above this much noise (%(default)s)")
+    parser.add_argument("--noisy", action="store_true", help="report above the bound too")
+    parser.add_argument("--quick", action="store_true",
+                        help="one backend, one short round, nothing is written")
+    parser.add_argument("--cores", default="", metavar="SERVER,CLIENT",
+                        help="where to run (the first two this process may use)")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/performance"),
+                        help="directory of the report (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.pairs, options.seconds, options.idle = 1, 0.2, "500"
+        options.backends = ",".join(QUICK_BACKENDS)
+    return options
+
+
+def raise_descriptor_limit(wanted: int) -> int:
+    """For the servers and clients to inherit: what it is now."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if wanted > hard:
+        ceiling = int(pathlib.Path("/proc/sys/fs/nr_open").read_text())
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling),) * 2)
+            return min(wanted, ceiling)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def idle_counts(wanted: Sequence[int], most: int) -> list[int]:
+    """In order, each at most `most`."""
+    return sorted({min(count, most) for count in wanted})
+
+
+def counts_for(backend: str, counts: Sequence[int]) -> list[int]:
+    return idle_counts(counts, SELECT_CONNECTIONS) if backend == "select" else list(counts)
+
+
+def usable(bench: Bench, results: Results, backend: str) -> bool:
+    server = by_name(f"quintet-{backend}")
+    try:
+        with server.start(bench.paths, bench.server_core) as running:
+            check.verify(running.port)
+    except Refused as refusal:
+        # A machine without io_uring can still measure the rest. A wrong backend cannot pass.
+        if backend != "io_uring" or "runs on" in str(refusal):
+            raise
+        results.left_out.append(f"{server.name}: {refusal}")
+        return False
+    return True
+
+
+def measure_noise(bench: Bench, results: Results, options: argparse.Namespace) -> None:
+    server: Server = by_name(f"quintet-{NOISE_BACKEND}")
+    results.noise = summary.noise(bench.idle_cost(server, 0).cpu_ratio_values())
+    if results.noise > options.noise_bound:
+        if not options.noisy:
+            raise Refused(
+                f"the machine is too busy: a server against itself differs by {results.noise:.1%}, "
+                f"more than {options.noise_bound:.1%} (--noise-bound, --noisy)"
+            )
+        results.noisy = True
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.Path) -> Results:
+    server_core, client_core = choose_cores(options.cores)
+    paths = Paths(options.build.resolve(), scratch)
+    if not (paths.build / "apps/hello").exists():
+        raise Missing(f"there is no {paths.build}/apps/hello: ./dev build makes it")
+    if not options.quick and shutil.which("gnuplot") is None:
+        raise Missing("gnuplot is not installed")
+    wanted = [int(word) for word in options.idle.split(",")]
+    limit = raise_descriptor_limit(max(wanted) + RESERVED_DESCRIPTORS)
+    counts = idle_counts(wanted, limit - RESERVED_DESCRIPTORS)
+    os.environ["QUINTET_KEEP_ALIVE_TIMEOUT"] = "1h"
+
+    results = Results(
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        options={
+            "arguments": " ".join(arguments), "server_core": server_core,
+            "client_core": client_core, "pairs": options.pairs, "seconds": options.seconds,
+        },
+        environment=environment.dump({"quintet": [str(paths.build / "apps/hello"), "--version"],
+                                      "compiler": ["c++", "--version"]}),
+    )
+    results.environment["descriptor limit"] = f"{limit:,}"
+    if max(wanted) > max(counts):
+        results.left_out.append(f"more than {max(counts):,} idle connections: the descriptor limit "
+                                f"is {limit:,}, and this process may not raise it")
+    bench = Bench(paths, server_core, client_core, options.pairs, options.seconds)
+    if not options.quick:
+        measure_noise(bench, results, options)
+    backends = [each for each in options.backends.split(",") if usable(bench, results, each)]
+    for backend in backends:
+        server = by_name(f"quintet-{backend}")
+        for count in counts_for(backend, counts):
+            results.memory.append(bench.memory(server, count))
+    for backend in backends:
+        server = by_name(f"quintet-{backend}")
+        for count in counts_for(backend, counts):
+            results.idle_cost.append(bench.idle_cost(server, count))
+    for backend in backends:
+        server, floor = by_name(f"quintet-{backend}"), by_name(f"floor-{backend}")
+        results.churn.append(bench.churn(server, floor))
+    return results
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse_arguments(arguments)
+    try:
+        with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
+            results = run(options, arguments, pathlib.Path(scratch))
+        if options.quick:
+            print(report.markdown_text(results, ""))
+        else:
+            for path in report.write(results, options.out):
+                print(path)
+    except Missing as reason:
+        print(f"bench/connections: skipped: {reason}", file=sys.stderr)
+        return SKIPPED
+    except (KeyError, Refused, ValueError) as reason:
+        print(f"bench/connections: no report: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What the benchmarks that drive whole programs share. Python's standard library only."""

@@ -1,0 +1,80 @@
+"""CPU time of processes and cores, as the kernel accounts it."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclasses.dataclass(frozen=True)
+class CpuTime:
+    """Of one or more processes.
+
+    The total is exact (schedstat counts nanoseconds, with what softirqs did in the name of the
+    process: on loopback that is most of TCP). User and system time come from another count: where
+    the kernel samples them at ticks, their proportion is right to some per cent over a second.
+    """
+
+    total_ns: int
+    user_ticks: int
+    system_ticks: int
+
+    def __sub__(self, earlier: "CpuTime") -> "CpuTime":
+        return CpuTime(
+            self.total_ns - earlier.total_ns,
+            self.user_ticks - earlier.user_ticks,
+            self.system_ticks - earlier.system_ticks,
+        )
+
+    @property
+    def system_share(self) -> float:
+        ticks = self.user_ticks + self.system_ticks
+        return self.system_ticks / ticks if ticks else 0.0
+
+
+def parse_stat(text: str) -> tuple[int, int]:
+    """utime and stime of a /proc/PID/stat; the name in it may hold blanks and parentheses."""
+    fields = text[text.rindex(")") + 2 :].split()
+    return int(fields[11]), int(fields[12])
+
+
+def of_processes(pids: Iterable[int]) -> CpuTime:
+    total_ns = user = system = 0
+    for pid in pids:
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # a thread may end
+                total_ns += int(path.read_text().split()[0])
+        with contextlib.suppress(OSError):
+            utime, stime = parse_stat(pathlib.Path(f"/proc/{pid}/stat").read_text())
+            user += utime
+            system += stime
+    return CpuTime(total_ns, user, system)
+
+
+def parse_core(text: str, core: int) -> float:
+    """Busy seconds of a core since boot, of everything that ran there, from /proc/stat."""
+    for line in text.splitlines():
+        fields = line.split()
+        if fields and fields[0] == f"cpu{core}":
+            # user nice system idle iowait irq softirq steal; guest time is part of user.
+            ticks = [int(field) for field in fields[1:9]]
+            return (sum(ticks) - ticks[3] - ticks[4]) / TICKS_PER_SECOND
+    raise ValueError(f"there is no core {core}")
+
+
+def of_core(core: int) -> float:
+    return parse_core(pathlib.Path("/proc/stat").read_text(), core)
+
+
+def peak_rss_bytes(pids: Iterable[int]) -> int:
+    """VmHWM: the most that was resident at a time, summed over the processes."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    total += 1024 * int(line.split()[1])
+    return total

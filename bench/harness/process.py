@@ -1,0 +1,126 @@
+"""Starting programs on a core, finding their process tree, ending them."""
+
+import contextlib
+import os
+import pathlib
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+
+from bench.harness.errors import Refused
+
+START_SECONDS = 10.0
+STOP_SECONDS = 5.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def children(pid: int) -> list[int]:
+    """The processes that any thread of this one has started and that still are."""
+    found: list[int] = []
+    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(word) for word in path.read_text().split()]
+    return found
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all its descendants."""
+    found = [pid]
+    for child in children(pid):
+        found += tree(child)
+    return found
+
+
+class Process:
+    """A program in the background, pinned to one core, with its output in a file.
+
+    It leads a process group of its own, and only that group is ever signalled.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        core: int,
+        log: pathlib.Path,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.command = list(command)
+        self.log = log
+        with log.open("wb") as output:
+            self._popen = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            )
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def pids(self) -> list[int]:
+        if not self.running():
+            raise Refused(f"{self.command[0]} has ended by itself: {self.output().strip()[-400:]}")
+        return tree(self.pid)
+
+    def wait_until_listening(self, port: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self.pids()
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            time.sleep(0.02)
+        raise Refused(f"{self.command[0]} does not listen on port {port}: {self.output()[-400:]}")
+
+    def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
+        for number in (first, signal.SIGKILL):
+            if self.running():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(STOP_SECONDS)
+                break
+
+
+def run_pinned(command: Sequence[str], core: int, timeout: float) -> tuple[str, float]:
+    """Runs a program to its end on one core: what it printed, and its CPU seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        text = (done.stderr or done.stdout).strip()
+        raise Refused(f"{command[0]} failed with {done.returncode}: {text[-400:]}")
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, spent

@@ -1,0 +1,1 @@
+"""./dev bench http: see __main__.py."""

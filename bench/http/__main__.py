@@ -1,0 +1,258 @@
+"""The hello benchmark: what an HTTP request costs on Quintet, on its floors and on other servers.
+
+    ./dev bench http              everything, about an hour; writes docs/performance/http.*
+    ./dev bench http --targets    what the figures to reach need, about two thirds of that
+    ./dev bench http --seccomp    everything under a seccomp filter; writes http-seccomp.*
+    ./dev bench http --quick      one short round, about ten seconds; writes nothing
+    ./dev bench http --help       servers, connections, seconds, rounds and more
+
+What is measured, and why so
+
+  CPU per request is the figure that counts: on loopback a core does nothing else, and a request's
+  price holds on any machine where requests per second depend on which side is the slower. It is
+  the kernel's own count for the whole process tree, softirqs in its name included.
+
+  The floors (bench/floors) do for the same reply what no server can avoid. A ratio to the floor of
+  the same backend shows what the library adds; a ratio between backends shows what the kernel does.
+
+  Ratios are taken between runs that follow one another, and their median over rounds is reported,
+  with quartiles. Machines change their speed from minute to minute; virtual ones by a third.
+
+  wrk loads as fast as replies come. At a speed that the server sets, latencies say little, so they
+  are taken apart from that, at a fixed rate, by paced_load (why not by h2load: see there).
+
+  Connecting belongs to each run, for a second, the same for both sides of a ratio.
+
+When it refuses
+
+  A wrong reply, an error that wrk or paced_load counts, a process that ends, a backend that is not
+  the one asked for (the start line tells it), and a machine so busy that a server measured against
+  itself differs by more than --noise-bound: then there is no report, and the exit code is 1.
+  --noisy reports all the same, and says so at the top.
+"""
+
+import argparse
+import contextlib
+import datetime
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from bench.harness import environment
+from bench.harness.errors import Missing, Refused
+from bench.http import check, plan, report, scenarios, servers
+from bench.http.measure import Bench, Settings
+from bench.http.results import Results
+from bench.http.scenarios import Scenario
+from bench.http.servers import Paths, Server
+from bench.http.targets import PIPELINED
+
+SKIPPED = 77  # what ctest takes for "skipped"
+REFERENCE = "floor-epoll_et"
+NOISE_SCENARIO = Scenario(64)
+QUICK = ("quintet-epoll_et", "floor-epoll_et")
+TARGET_SCENARIOS = (Scenario(64), Scenario(256), Scenario(1000), PIPELINED)
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev bench http", description="The hello benchmark.")
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"),
+                        help="the build tree (%(default)s)")
+    parser.add_argument("--servers", default="all", metavar="LIST",
+                        help="comma-separated: quintet, floor, peer, or names such as "
+                        "quintet-io_uring, floor-poll, nginx (%(default)s)")
+    parser.add_argument("--connections", default="", metavar="LIST",
+                        help="comma-separated counts; 64x16 is 64 connections pipelined 16 "
+                        "(1,16,64,256,1000,64x16)")
+    parser.add_argument("--pairs", type=int, default=7, help="rounds (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=1, help="of each run (%(default)s)")
+    parser.add_argument("--latency-seconds", type=float, default=1.0,
+                        help="of each run at the fixed rate; 0: none (%(default)s)")
+    parser.add_argument("--rate", type=float, default=0,
+                        help="requests/s for latencies; 0: half of what the floor of epoll_et "
+                        "reaches with that many connections (%(default)s)")
+    parser.add_argument("--targets", action="store_true",
+                        help="only what the figures to reach need")
+    parser.add_argument("--seccomp", action="store_true", help="servers under a seccomp filter")
+    parser.add_argument("--noise-bound", type=float, default=0.05, metavar="SHARE",
+                        help="refuse above this much noise (%(default)s)")
+    parser.add_argument("--noisy", action="store_true", help="report above the bound too")
+    parser.add_argument("--quick", action="store_true",
+                        help="a few rows, one short round, nothing is written")
+    parser.add_argument("--cores", default="", metavar="SERVER,CLIENT",
+                        help="where to run (the first two this process may use)")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/performance"),
+                        help="directory of the report (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def parse_scenarios(text: str) -> list[Scenario]:
+    found = []
+    for word in text.split(","):
+        connections, _, pipeline = word.partition("x")
+        scenario = Scenario(int(connections), int(pipeline or 1))
+        if scenario.connections < 1 or scenario.pipeline < 1:
+            raise ValueError(f"{word!r} is no number of connections")
+        found.append(scenario)
+    return found
+
+
+def choose_servers(text: str) -> list[Server]:
+    known = servers.everything()
+    if text == "all":
+        return known
+    words = text.split(",")
+    for word in words:
+        if word not in {name for server in known for name in (server.name, server.kind)}:
+            names = ", ".join(server.name for server in known)
+            raise ValueError(f"no server is called {word!r}; there are {names}")
+    return [server for server in known if server.name in words or server.kind in words]
+
+
+def choose_cores(text: str) -> tuple[int, int]:
+    allowed = sorted(os.sched_getaffinity(0))
+    chosen = [int(word) for word in text.split(",")] if text else allowed[:2]
+    if len(allowed) < 2:
+        raise Missing("server and load generator need a core each, and there is only one")
+    if len(chosen) != 2 or not set(chosen) <= set(allowed):
+        raise ValueError(f"two cores are needed; this process may use {allowed}")
+    return chosen[0], chosen[1]
+
+
+def usable(chosen: Sequence[Server], paths: Paths, core: int, seccomp: bool,
+           results: Results) -> list[Server]:
+    """Those that are here and answer rightly. Others are left out, with the reason."""
+    found = []
+    for server in chosen:
+        if reason := server.missing(paths):
+            results.left_out.append(f"{server.name}: {reason}")
+            continue
+        try:
+            with server.start(paths, core, seccomp) as running:
+                check.verify(running.port)
+                check.verify(running.port, scenarios.PIPELINE)
+        except Refused as refusal:
+            # A machine without io_uring can still measure the rest. A wrong backend cannot pass.
+            if server.backend != "io_uring" or "runs on" in str(refusal):
+                raise Refused(f"{server.name}: {refusal}") from None
+            results.left_out.append(f"{server.name}: {refusal}")
+            continue
+        found.append(server)
+    return found
+
+
+def versions(chosen: Sequence[Server], build: pathlib.Path) -> dict[str, list[str]]:
+    found = {
+        "quintet": [str(build / "apps/hello"), "--version"],
+        "compiler": ["c++", "--version"],
+        "wrk": ["wrk", "-v"],
+    }
+    for server in chosen:
+        if server.version:
+            found[server.name] = [word.replace("{build}", str(build)) for word in server.version]
+    return found
+
+
+def measure_noise(bench: Bench, results: Results, server: Server, when: str,
+                  options: argparse.Namespace) -> None:
+    noise = bench.a_against_a(server, NOISE_SCENARIO)
+    results.noise[when] = noise
+    print(f"noise {when}: {noise:.1%} ({server.name} against itself)", file=sys.stderr)
+    if noise > options.noise_bound:
+        if not options.noisy:
+            raise Refused(
+                f"the machine is too busy: a server against itself differs by {noise:.1%}, more "
+                f"than {options.noise_bound:.1%} (--noise-bound, --noisy)"
+            )
+        results.noisy = True
+
+
+def prepare(options: argparse.Namespace) -> tuple[list[Server], list[Scenario]]:
+    chosen = choose_servers(options.servers)
+    wanted = list(TARGET_SCENARIOS if options.targets else scenarios.ALL)
+    if options.connections:
+        wanted = parse_scenarios(options.connections)
+    if options.quick:
+        options.pairs, options.seconds, options.latency_seconds = 1, 1, 0.5
+        options.rate = options.rate or 2000
+        wanted = [Scenario(16)]
+    return chosen, wanted
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.Path) -> Results:
+    chosen, wanted = prepare(options)
+    server_core, client_core = choose_cores(options.cores)
+    paths = Paths(options.build.resolve(), scratch)
+    if not (paths.build / "apps/hello").exists():
+        raise Missing(f"there is no {paths.build}/apps/hello: ./dev build makes it")
+    for tool in ("wrk",) if options.quick else ("wrk", "gnuplot"):
+        if shutil.which(tool) is None:
+            raise Missing(f"{tool} is not installed")
+
+    results = Results(
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        options={
+            "arguments": " ".join(arguments), "server_core": server_core,
+            "client_core": client_core, "pairs": options.pairs, "seconds": options.seconds,
+            "latency_seconds": options.latency_seconds,
+        },
+        environment={},
+    )
+    filters = paths.helper("under_seccomp").exists()
+    if not filters:
+        results.left_out.append("servers under seccomp: there was no libseccomp to build with")
+    found = usable(chosen, paths, server_core, options.seccomp, results)
+    if not found:
+        raise Missing("none of the servers can run here: " + "; ".join(results.left_out))
+    if options.quick:
+        found = [server for server in found if server.name in QUICK] or found[:1]
+    results.environment = environment.dump(versions(found, paths.build))
+    bench = Bench(
+        Settings(
+            paths, server_core, client_core, options.pairs, options.seconds,
+            options.latency_seconds, options.rate, count_calls=not options.quick,
+            warm_up=not options.quick,
+        ),
+        results,
+    )
+    reference = next((server for server in found if server.name == REFERENCE), found[0])
+    if not options.quick:
+        measure_noise(bench, results, reference, "before", options)
+    groups = plan.groups(found, options.seccomp, filters)
+    for scenario in wanted:
+        if options.latency_seconds > 0 and not scenario.pipelined:
+            bench.calibrate(reference, scenario)
+        for group in groups:
+            bench.run_group(group, scenario)
+    if not options.quick:
+        measure_noise(bench, results, reference, "after", options)
+    return results
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse_arguments(arguments)
+    try:
+        with contextlib.ExitStack() as stack:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-"))
+            os.chmod(scratch, 0o755)  # servers may give up their privileges
+            results = run(options, arguments, pathlib.Path(scratch))
+        stem = "http-seccomp" if options.seccomp else "http"
+        if options.quick:
+            print(report.markdown_text(results, stem))
+        else:
+            for path in report.write(results, options.out, stem):
+                print(path)
+    except Missing as reason:
+        print(f"bench/http: skipped: {reason}", file=sys.stderr)
+        return SKIPPED
+    except (Refused, ValueError) as reason:
+        print(f"bench/http: no report: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,228 @@
+"""Unit tests of the benchmark: python3 -B -m unittest bench.http.http_test"""
+
+import contextlib
+import pathlib
+import shutil
+import socket
+import tempfile
+import threading
+import unittest
+from collections.abc import Iterator
+
+from bench.harness.errors import Refused
+from bench.http import __main__ as program
+from bench.http import check, paced, plan, report, servers, targets, wrk
+from bench.http.results import Results, Row, Sample
+from bench.http.scenarios import Scenario
+
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
+WRK = """Running 1s test @ http://127.0.0.1:1/
+  1 threads and 64 connections
+  73914 requests in 1.10s, 8.11MB read
+Requests/sec:  67194.00
+"""
+LATENCIES = paced.Latencies(1000, 20.0, 30.0, 60.0, 90.0, 120.0, 3.0, 0)
+
+
+@contextlib.contextmanager
+def answering(reply: bytes) -> Iterator[int]:
+    """Says this once to the first who connects, whatever is asked, then hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as peer:
+                peer.recv(65536)
+                peer.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+class CheckTest(unittest.TestCase):
+    def test_right_replies_pass(self) -> None:
+        with answering(REPLY) as port:
+            self.assertEqual(check.verify(port), REPLY)
+        with answering(REPLY * 16) as port:
+            check.verify(port, 16)
+
+    def test_wrong_replies_are_refused(self) -> None:
+        wrong = {
+            "body": REPLY.replace(b"World", b"world"),
+            "wrong answer": REPLY.replace(b"200 OK", b"404 Not Found"),
+            "Content-Length": REPLY.replace(b"Content-Length", b"X-Length"),
+            "ended after 0": REPLY[:-1],
+            "behind the last": REPLY + b"!",
+        }
+        for reason, reply in wrong.items():
+            with self.subTest(reason), answering(reply) as port:
+                with self.assertRaisesRegex(Refused, reason):
+                    check.verify(port)
+
+    def test_a_missing_pipelined_reply_is_refused(self) -> None:
+        with answering(REPLY * 15) as port, self.assertRaisesRegex(Refused, "15 of 16"):
+            check.verify(port, 16)
+
+
+class WrkTest(unittest.TestCase):
+    def test_counts(self) -> None:
+        self.assertEqual(wrk.parse(WRK), (73914, 1.10))
+
+    def test_errors_are_refused(self) -> None:
+        for line in (
+            "  Socket errors: connect 0, read 0, write 0, timeout 3",
+            "  Non-2xx or 3xx responses: 5",
+        ):
+            with self.subTest(line), self.assertRaisesRegex(Refused, line.strip()):
+                wrk.parse(WRK + line + "\n")
+        with self.assertRaises(Refused):
+            wrk.parse("unable to connect to 127.0.0.1:1 Connection refused\n")
+        with self.assertRaises(Refused):
+            wrk.parse("  0 requests in 1.10s, 0.00B read\n")
+
+
+class PlanTest(unittest.TestCase):
+    def test_each_backend_meets_its_floor_and_each_peer_meets_ours(self) -> None:
+        everything = servers.everything()
+        found = {ratio for group in plan.groups(everything, False) for ratio in group.ratios()}
+        for backend in servers.BACKENDS:
+            self.assertIn((f"quintet-{backend}", f"floor-{backend}"), found)
+        self.assertIn(("quintet-io_uring", "quintet-epoll_et"), found)
+        for server in everything:
+            if server.kind == "peer":
+                self.assertIn(("quintet-io_uring", server.name), found)
+
+    def test_what_meets_nobody_is_measured_alone(self) -> None:
+        groups = plan.groups([servers.by_name("nginx")], False)
+        self.assertEqual([group.members for group in groups], [("nginx",)])
+        pair = [servers.by_name("nginx"), servers.by_name("quintet-epoll_et")]
+        self.assertEqual(
+            [group.members for group in plan.groups(pair, False)], [("quintet-epoll_et", "nginx")]
+        )
+
+    def test_all_under_seccomp(self) -> None:
+        groups = plan.groups(servers.everything(), True)
+        self.assertTrue(all(group.seccomp for group in groups))
+
+
+class ServersTest(unittest.TestCase):
+    def test_a_silent_fallback_is_refused(self) -> None:
+        class Started:
+            def output(self) -> str:
+                return "hello: listening on 127.0.0.1:1; model reactor; backend epoll_et; shards 1"
+
+        server = servers.by_name("quintet-io_uring")
+        running = servers.Running(server, Started(), 1)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(Refused, "asked for io_uring and runs on epoll_et"):
+            running.check_backend()
+
+    def test_what_is_not_there_is_told(self) -> None:
+        nowhere = servers.Paths(pathlib.Path("/nonexistent"), pathlib.Path("/nonexistent"))
+        self.assertIn("not built", servers.by_name("floor-poll").missing(nowhere))
+
+
+def sample(cpu_us: float, server_busy: float = 1.0, client_busy: float = 0.8) -> Sample:
+    return Sample(1e6 / cpu_us, cpu_us, cpu_us / 4, cpu_us * 3 / 4, server_busy, client_busy, 0.0)
+
+
+def row(group: str, server: str, kind: str, values: list[float], place: int) -> Row:
+    return Row(group, server, kind, False, Scenario(64), place, [sample(value) for value in values],
+               [LATENCIES] * len(values), 2.02, 50.0, 5 << 20)
+
+
+def results() -> Results:
+    return Results(
+        created="2000-01-01 00:00 UTC",
+        options={"arguments": "", "server_core": 0, "client_core": 1, "pairs": 3, "seconds": 1},
+        environment={"kernel": "Linux"},
+        noise={"before": 0.01},
+        calls_counted_by="strace",
+        rates={"64": 1000.0},
+        rows=[
+            row("a", "floor-epoll_et", "floor", [4.0, 6.0, 8.0], 0),
+            row("a", "quintet-epoll_et", "quintet", [4.2, 6.6, 8.16], 1),
+            row("b", "quintet-epoll_et", "quintet", [9.0, 9.0, 9.0], 0),
+            row("b", "nginx", "peer", [10.0, 10.0, 12.0], 1),
+        ],
+    )
+
+
+class ResultsTest(unittest.TestCase):
+    def test_ratios_stay_inside_a_group(self) -> None:
+        ratio = results().cpu_ratio("quintet-epoll_et", "floor-epoll_et", Scenario(64))
+        assert ratio is not None
+        self.assertAlmostEqual(ratio.median, 1.05)
+        self.assertEqual(ratio.count, 3)
+        self.assertIsNone(results().cpu_ratio("floor-epoll_et", "nginx", Scenario(64)))
+
+    def test_ratios_are_of_those_who_ran_closest(self) -> None:
+        several = results()
+        several.rows.append(row("c", "quintet-epoll_et", "quintet", [1.0, 1.0, 1.0], 2))
+        several.rows.append(row("c", "floor-epoll_et", "floor", [2.0, 2.0, 2.0], 0))
+        ratio = several.cpu_ratio("quintet-epoll_et", "floor-epoll_et", Scenario(64))
+        assert ratio is not None
+        self.assertAlmostEqual(ratio.median, 1.05)
+
+    def test_json_keeps_everything(self) -> None:
+        self.assertEqual(Results.from_json(results().to_json()), results())
+
+    def test_the_limit_is_told(self) -> None:
+        self.assertTrue(sample(5, server_busy=0.6, client_busy=0.99).client_was_limit)
+        self.assertFalse(sample(5, server_busy=0.99, client_busy=0.99).client_was_limit)
+
+    def test_targets(self) -> None:
+        found = {each.what: each.reached for each in targets.measured(results())}
+        self.assertEqual(
+            found,
+            {
+                "CPU per request, epoll_et / its floor": False,
+                "CPU per request, quintet-epoll_et / nginx": True,
+            },
+        )
+
+
+class ReportTest(unittest.TestCase):
+    def test_markdown(self) -> None:
+        text = report.markdown_text(results(), "http")
+        self.assertIn("| quintet-epoll_et / floor-epoll_et | 1.050 (1.04 to 1.07) |", text)
+        self.assertIn("before 1.0%", text)
+        self.assertNotIn("too noisy", text)
+
+    def test_noise_and_limits_are_marked(self) -> None:
+        noisy = results()
+        noisy.noisy = True
+        noisy.rows[3].samples = [sample(10, server_busy=0.5, client_busy=1.0)]
+        noisy.rows[3].latencies = [None]
+        text = report.markdown_text(noisy, "http")
+        self.assertIn("too noisy", text)
+        self.assertIn("the load generator was the limit, the server 50% idle", text)
+        self.assertIn("did not keep up", text)
+
+    def test_files(self) -> None:
+        if shutil.which("gnuplot") is None:
+            self.skipTest("gnuplot is not installed")
+        with tempfile.TemporaryDirectory() as directory:
+            written = report.write(results(), pathlib.Path(directory), "http")
+            for path in written:
+                self.assertGreater(path.stat().st_size, 100)
+            self.assertIn("http-floors.svg", {path.name for path in written})
+
+
+class ArgumentsTest(unittest.TestCase):
+    def test_scenarios(self) -> None:
+        self.assertEqual(
+            program.parse_scenarios("1,64x16"), [Scenario(1), Scenario(64, 16)]
+        )
+        with self.assertRaises(ValueError):
+            program.parse_scenarios("0")
+
+    def test_servers_by_kind_and_name(self) -> None:
+        names = {server.name for server in program.choose_servers("floor,nginx")}
+        self.assertEqual(names, {*(f"floor-{each}" for each in servers.BACKENDS), "nginx"})
+        with self.assertRaisesRegex(ValueError, "apache"):
+            program.choose_servers("apache")
+
+
+if __name__ == "__main__":
+    unittest.main()

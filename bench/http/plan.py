@@ -1,0 +1,66 @@
+"""What runs next to what.
+
+A group is a few servers that are asked one after another, a second each, round after round, first
+forwards, then backwards. Ratios are taken inside one round only: the speed of a machine, above all
+of a virtual one, changes from minute to minute by more than what is to be shown.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from bench.http.servers import Server
+
+# What peers are compared with: the backend that `auto` takes, and the one it falls back to.
+COMPARED = ("quintet-epoll_et", "quintet-io_uring")
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    name: str
+    members: tuple[str, ...]
+    seccomp: bool = False
+
+    def without(self, names: Iterable[str]) -> "Group":
+        gone = set(names)
+        kept = tuple(name for name in self.members if name not in gone)
+        return dataclasses.replace(self, members=kept)
+
+    def ratios(self) -> list[tuple[str, str]]:
+        """What is divided by what."""
+        found = []
+        for name in self.members:
+            kind, _, backend = name.partition("-")
+            if kind == "quintet" and f"floor-{backend}" in self.members:
+                found.append((name, f"floor-{backend}"))
+        for kind in ("quintet", "floor"):
+            pair = (f"{kind}-io_uring", f"{kind}-epoll_et")
+            if set(pair) <= set(self.members):
+                found.append(pair)
+        for name in self.members:
+            if not name.startswith(("quintet-", "floor-")):
+                found += [(ours, name) for ours in COMPARED if ours in self.members]
+        return found
+
+
+def groups(servers: Sequence[Server], seccomp: bool, filters: bool = True) -> list[Group]:
+    """All comparisons between these servers. `seccomp`: everything under a filter; `filters`: there
+    are filters at all."""
+    names = {server.name for server in servers}
+    both = ("floor-epoll_et", "quintet-epoll_et", "quintet-io_uring", "floor-io_uring")
+    found = [
+        Group(backend, (f"floor-{backend}", f"quintet-{backend}"), seccomp)
+        for backend in ("select", "poll", "epoll_lt")
+    ]
+    found.append(Group("io_uring and epoll_et", both, seccomp))
+    if filters and not seccomp:
+        found.append(Group("io_uring and epoll_et under seccomp", both, True))
+    for server in servers:
+        if server.kind == "peer":
+            # Each of ours beside the peer.
+            found.append(Group(server.name, (COMPARED[0], server.name, COMPARED[1]), seccomp))
+    left = [group.without(set(group.members) - names) for group in found]
+    compared = [group for group in left if len(group.members) > 1]
+    # What is compared with nothing is measured all the same, unless a group above does.
+    done = {name for group in compared for name in group.members}
+    alone = [group for group in left if len(group.members) == 1 and group.seccomp == seccomp]
+    return compared + [group for group in alone if group.members[0] not in done]

@@ -1,0 +1,265 @@
+"""The servers that are compared, and how each is started: one process, one thread, one core."""
+
+import dataclasses
+import pathlib
+import re
+import shutil
+import time
+from collections.abc import Callable
+
+from bench.harness import process
+from bench.harness.errors import Missing, Refused
+
+START_LINE_SECONDS = 5.0
+BACKENDS = ("select", "poll", "epoll_lt", "epoll_et", "io_uring")
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    build: pathlib.Path
+    scratch: pathlib.Path  # a directory for this run's files
+
+    def helper(self, name: str) -> pathlib.Path:
+        return self.build / "bench" / "http" / name
+
+
+# From paths, port and a directory of its own to the command line.
+MakeCommand = Callable[[Paths, int, pathlib.Path], list[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    name: str
+    kind: str  # "quintet", "floor" or "peer"
+    make_command: MakeCommand
+    program: str  # name on PATH, or path below the build directory
+    backend: str = ""
+    version: tuple[str, ...] = ()
+    note: str = ""
+
+    def missing(self, paths: Paths) -> str:
+        """Why it cannot run here; empty when it can."""
+        if "/" in self.program:
+            if not (paths.build / self.program).exists():
+                return f"{self.program} is not built"
+        elif shutil.which(self.program) is None:
+            return f"{self.program} is not installed"
+        return ""
+
+    def start(self, paths: Paths, core: int, seccomp: bool = False) -> "Running":
+        if reason := self.missing(paths):
+            raise Missing(f"{self.name}: {reason}")
+        port = process.free_port()
+        directory = paths.scratch / f"{self.name}.{port}"
+        directory.mkdir(parents=True)
+        command = self.make_command(paths, port, directory)
+        if seccomp:
+            wrapper = paths.helper("under_seccomp")
+            if not wrapper.exists():
+                raise Missing("under_seccomp is not built (Debian: libseccomp-dev)")
+            command = [str(wrapper), *command]
+        started = process.Process(command, core, directory / "log")
+        running = Running(self, started, port)
+        try:
+            started.wait_until_listening(port)
+            running.check_backend()
+        except BaseException:
+            started.stop()
+            raise
+        return running
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    server: Server
+    process: process.Process
+    port: int
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stop()
+
+    def check_backend(self) -> None:
+        """The start line names the backend in use: a fallback must not pass for what was asked."""
+        if not self.server.backend:
+            return
+        deadline = time.monotonic() + START_LINE_SECONDS
+        while not (match := re.search(r"; backend ([a-z_]+)", self.process.output())):
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.server.name} does not tell its backend")
+            time.sleep(0.02)  # it may listen before it prints
+        active = match.group(1)
+        if active != self.server.backend:
+            raise Refused(
+                f"{self.server.name} was asked for {self.server.backend} and runs on {active}"
+            )
+
+
+def _quintet(backend: str) -> Server:
+    def command(paths: Paths, port: int, _: pathlib.Path) -> list[str]:
+        listen = ["--listen", f"127.0.0.1:{port}"]
+        return [str(paths.build / "apps/hello"), "--backend", backend, "--shards", "1", *listen]
+
+    return Server(f"quintet-{backend}", "quintet", command, "apps/hello", backend)
+
+
+def _floor(backend: str) -> Server:
+    program = f"bench/floors/floor_{backend}"
+
+    def command(paths: Paths, port: int, _: pathlib.Path) -> list[str]:
+        return [str(paths.build / program), str(port)]
+
+    return Server(f"floor-{backend}", "floor", command, program, backend)
+
+
+def _written_here(name: str, note: str) -> Server:
+    program = f"bench/peers/peer_{name}"
+
+    def command(paths: Paths, port: int, _: pathlib.Path) -> list[str]:
+        return [str(paths.build / program), str(port)]
+
+    version = ("{build}/" + program, "--version")
+    return Server(name, "peer", command, program, version=version, note=note)
+
+
+def _configured(
+    name: str,
+    configuration: str,
+    arguments: list[str],
+    version: tuple[str, ...],
+    note: str,
+    files: dict[str, str] | None = None,
+) -> Server:
+    """A server of the distribution. {port}, {directory} and {configuration} are replaced."""
+
+    def command(_: Paths, port: int, directory: pathlib.Path) -> list[str]:
+        file = directory / "server.conf"
+        places = {"port": str(port), "directory": str(directory), "configuration": str(file)}
+
+        def fill(text: str) -> str:
+            for key, value in places.items():
+                text = text.replace("{" + key + "}", value)
+            return text
+
+        for path, text in (files or {}).items():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text)
+        file.write_text(fill(configuration))
+        return [name, *map(fill, arguments)]
+
+    return Server(name, "peer", command, name, version=version, note=note)
+
+
+_NGINX = """
+daemon off;
+master_process off;
+worker_processes 1;
+pid {directory}/pid;
+events { worker_connections 4096; multi_accept on; use epoll; }
+http {
+  access_log off;
+  server_tokens off;
+  keepalive_requests 1000000000;
+  keepalive_timeout 75s;
+  default_type text/plain;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server {
+    listen 127.0.0.1:{port};
+    location / { return 200 "Hello, World!"; }
+  }
+}
+"""
+
+_H2O = """
+num-threads: 1
+max-connections: 4096
+listen: { host: 127.0.0.1, port: {port} }
+http1-request-timeout: 75
+file.mime.setdefaulttype: text/plain
+file.index: [ 'hello' ]
+file.etag: OFF
+hosts:
+  default:
+    paths:
+      "/": { file.dir: {directory}/www }
+"""
+
+_LIGHTTPD = """
+server.port = {port}
+server.bind = "127.0.0.1"
+server.document-root = "{directory}/www"
+server.errorlog = "{directory}/errors"
+server.event-handler = "linux-sysepoll"
+server.max-worker = 0
+server.max-fds = 8192
+server.max-connections = 4096
+server.max-keep-alive-requests = 65535
+server.max-keep-alive-idle = 75
+index-file.names = ( "hello.txt" )
+mimetype.assign = ( ".txt" => "text/plain" )
+static-file.etags = "disable"
+"""
+
+_HAPROXY = """
+global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 75s
+  timeout server 75s
+  timeout http-request 10s
+  timeout http-keep-alive 75s
+frontend hello
+  bind 127.0.0.1:{port}
+  http-request return status 200 content-type text/plain string "Hello, World!"
+"""
+
+
+def _peers() -> list[Server]:
+    return [
+        _configured(
+            "nginx", _NGINX, ["-e", "stderr", "-p", "{directory}", "-c", "{configuration}"],
+            ("nginx", "-v"), "return 200 with a text",
+        ),
+        _configured(
+            "h2o", _H2O, ["-m", "worker", "-c", "{configuration}"], ("h2o", "--version"),
+            "a file of 13 bytes", {"www/hello": "Hello, World!"},
+        ),
+        _configured(
+            "lighttpd", _LIGHTTPD, ["-D", "-f", "{configuration}"], ("lighttpd", "-v"),
+            "a file of 13 bytes; closes a connection after 65,535 requests",
+            {"www/hello.txt": "Hello, World!"},
+        ),
+        _configured(
+            "haproxy", _HAPROXY, ["-db", "-f", "{configuration}"], ("haproxy", "-v"),
+            "http-request return, no backend; sends no Date",
+        ),
+        _written_here("libh2o", "libh2o's handler interface on its own loop"),
+        _written_here("microhttpd", "libmicrohttpd, MHD_USE_EPOLL and MHD_USE_TURBO"),
+        _written_here("evhttp", "libevent's own HTTP server"),
+        _written_here("libuv", "libuv with llhttp; no limits, no deadlines"),
+        _written_here("beast", "Boost.Asio and Beast; no deadlines"),
+    ]
+
+
+def everything() -> list[Server]:
+    return [
+        *(_quintet(backend) for backend in BACKENDS),
+        *(_floor(backend) for backend in BACKENDS),
+        *_peers(),
+    ]
+
+
+def by_name(name: str) -> Server:
+    for server in everything():
+        if server.name == name:
+            return server
+    raise KeyError(name)

@@ -1,0 +1,73 @@
+// Hello requests in lockstep: all clients send, the loop turns until every reply is with the
+// kernel, all clients read. What the loop does per request then repeats from run to run.
+#ifndef QUINTET_TESTS_PROMISES_LOCKSTEP_FIXTURE_H_
+#define QUINTET_TESTS_PROMISES_LOCKSTEP_FIXTURE_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/promises/hello_factory.h"
+#include "tests/promises/promise_fixture.h"
+
+namespace quintet::testing {
+
+class LockstepTest : public PromiseTest {
+ protected:
+  void TearDown() override {
+    clients_.clear();
+    PromiseTest::TearDown();
+  }
+
+  // Makes that many connections and serves a first round. Each round brings `pipelined` requests on
+  // each of them.
+  void Start(size_t connections, size_t pipelined = 1) {
+    MakeGroup();
+    factory_ = MakeHelloFactory();
+    for (size_t i = 0; i < connections; ++i) clients_.push_back(Connect(factory_->CreateSession()));
+    requests_.clear();
+    for (size_t i = 0; i < pipelined; ++i) requests_ += "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // Registrations, and the length of the replies.
+    ASSERT_TRUE(SendAll(clients_.front().get(), requests_));
+    RunFor(std::chrono::milliseconds(5));
+    std::string reply(1 << 16, '\0');
+    const ssize_t bytes = ::recv(clients_.front().get(), reply.data(), reply.size(), MSG_DONTWAIT);
+    ASSERT_GT(bytes, 0);
+    ASSERT_EQ(static_cast<size_t>(bytes) % pipelined, 0U);
+    reply_bytes_ = static_cast<size_t>(bytes);
+    requests_per_round_ = connections * pipelined;
+    Round();
+  }
+
+  // `around_turns` is called before and after the loop's turns.
+  void Round(const std::function<void()>& around_turns = [] {}) {
+    const uint64_t target = group()->counters().bytes_out + clients_.size() * reply_bytes_;
+    for (const Fd& client : clients_) ASSERT_TRUE(SendAll(client.get(), requests_));
+    const TimePoint deadline = loop().clock().Now() + kPatience;
+    around_turns();
+    while (group()->counters().bytes_out < target) {
+      ASSERT_LT(loop().clock().Now(), deadline);
+      loop().RunOnce(std::chrono::seconds(1));
+    }
+    around_turns();
+    for (const Fd& client : clients_) {
+      ASSERT_EQ(ReceiveExactly(client.get(), reply_bytes_).size(), reply_bytes_);
+    }
+  }
+
+  size_t requests_per_round() const { return requests_per_round_; }
+
+ private:
+  std::unique_ptr<SessionFactory> factory_;
+  std::vector<Fd> clients_;
+  std::string requests_;
+  size_t reply_bytes_ = 0;
+  size_t requests_per_round_ = 0;
+};
+
+}  // namespace quintet::testing
+
+#endif  // QUINTET_TESTS_PROMISES_LOCKSTEP_FIXTURE_H_
