@@ -21,6 +21,30 @@ const char* EndOfRun(const char* p, const char* end) {
   return p;
 }
 
+// Whether one of eight octets is below SP or is DEL: the octets that end a run of kValueChar, and
+// HTAB, which does not. (Sean Anderson, Bit Twiddling Hacks, "Determine if a word has a byte less
+// than n" and "... has a zero byte".)
+bool HasControlOctet(uint64_t octets) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighBits = kOnes << 7;
+  const uint64_t below_space = (octets - kOnes * ' ') & ~octets;
+  const uint64_t zero_for_del = octets ^ (kOnes * 0x7f);
+  const uint64_t del = (zero_for_del - kOnes) & ~zero_for_del;
+  return ((below_space | del) & kHighBits) != 0;
+}
+
+// Values are most of a head.
+template <>
+const char* EndOfRun<kValueChar>(const char* p, const char* end) {
+  uint64_t octets;
+  for (; end - p >= static_cast<ptrdiff_t>(sizeof(octets)); p += sizeof(octets)) {
+    std::memcpy(&octets, p, sizeof(octets));
+    if (HasControlOctet(octets)) break;
+  }
+  while (p != end && IsCharOf(*p, kValueChar)) ++p;
+  return p;
+}
+
 }  // namespace
 
 void HeadScanner::Start(const Limits& limits) {
