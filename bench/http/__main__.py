@@ -21,6 +21,10 @@ What is measured, and why so
   wrk loads as fast as replies come. At a speed that the server sets, latencies say little, so they
   are taken apart from that, at a fixed rate, by paced_load (why not by h2load: see there).
 
+  wrk spends more on a request than the leanest servers do. Then it is the limit, which the row says:
+  the server sleeps in between, finds fewer connections ready at each wait and makes more waits per
+  request than it would under full load. Requests per second then say nothing about the server.
+
   Connecting belongs to each run, for a second, the same for both sides of a ratio.
 
 When it refuses

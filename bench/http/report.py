@@ -48,7 +48,9 @@ def _ratio_cell(ratio: summary.Summary | None) -> str:
 def _notes(rows: Sequence[Row]) -> str:
     samples = [sample for row in rows for sample in row.samples]
     notes = []
-    limited = sum(sample.client_was_limit for sample in samples)
+    # A single connection waits for one side or the other all the time: neither is the limit.
+    several = any(row.scenario.connections > 1 for row in rows)
+    limited = sum(several and sample.client_was_limit for sample in samples)
     if 2 * limited > len(samples):
         idle = 1 - statistics.median(sample.server_busy for sample in samples)
         notes.append(f"the load generator was the limit, the server {idle:.0%} idle")

@@ -22,9 +22,8 @@ class Sample:
     cpu_us: float  # per request, of the whole process tree
     user_us: float
     system_us: float
-    # Of what other programs left of the core.
-    server_busy: float
-    client_busy: float
+    server_busy: float  # share of the time in which it ran or wanted to run; else it slept
+    client_busy: float  # of what other programs left of its core
     others_busy: float  # what other programs took of both cores, 0 to 2
 
     @property
