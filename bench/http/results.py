@@ -78,20 +78,22 @@ class Results:
             results.rows.append(Row(**row))
         return results
 
-    def find(self, server: str, scenario: Scenario, seccomp: bool = False) -> list[Row]:
-        """In all groups."""
-        return [
-            row
-            for row in self.rows
-            if (row.server, row.scenario, row.seccomp) == (server, scenario, seccomp)
-        ]
+    @property
+    def filtered(self) -> bool:
+        """Everything ran under seccomp."""
+        return bool(self.options.get("seccomp"))
+
+    def find(self, server: str, scenario: Scenario, seccomp: bool | None = None) -> list[Row]:
+        """In all groups; `seccomp`: as most of this run was, unless told."""
+        wanted = (server, scenario, self.filtered if seccomp is None else seccomp)
+        return [row for row in self.rows if (row.server, row.scenario, row.seccomp) == wanted]
 
     def _ratios(
         self,
         a: str,
         b: str,
         scenario: Scenario,
-        seccomp: bool,
+        seccomp: bool | None,
         values: Callable[[Row], list[float | None]],
     ) -> summary.Summary | None:
         """Where the two met in several groups, those count in which they ran closest together."""
@@ -108,7 +110,7 @@ class Results:
         return summary.summarize(found) if found else None
 
     def cpu_ratio(
-        self, a: str, b: str, scenario: Scenario, seccomp: bool = False
+        self, a: str, b: str, scenario: Scenario, seccomp: bool | None = None
     ) -> summary.Summary | None:
         """CPU per request of a over that of b, round by round; None where they did not meet."""
         return self._ratios(
@@ -116,7 +118,7 @@ class Results:
         )
 
     def tail_ratio(
-        self, a: str, b: str, scenario: Scenario, seccomp: bool = False
+        self, a: str, b: str, scenario: Scenario, seccomp: bool | None = None
     ) -> summary.Summary | None:
         """The same of p99.9 at the fixed rate."""
 
