@@ -19,12 +19,14 @@ class CpuTime:
     """
 
     total_ns: int
+    waited_ns: int  # wanted to run, and others had the core
     user_ticks: int
     system_ticks: int
 
     def __sub__(self, earlier: "CpuTime") -> "CpuTime":
         return CpuTime(
             self.total_ns - earlier.total_ns,
+            self.waited_ns - earlier.waited_ns,
             self.user_ticks - earlier.user_ticks,
             self.system_ticks - earlier.system_ticks,
         )
@@ -42,16 +44,18 @@ def parse_stat(text: str) -> tuple[int, int]:
 
 
 def of_processes(pids: Iterable[int]) -> CpuTime:
-    total_ns = user = system = 0
+    total_ns = waited_ns = user = system = 0
     for pid in pids:
         for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
             with contextlib.suppress(OSError):  # a thread may end
-                total_ns += int(path.read_text().split()[0])
+                ran, waited, _ = path.read_text().split()
+                total_ns += int(ran)
+                waited_ns += int(waited)
         with contextlib.suppress(OSError):
             utime, stime = parse_stat(pathlib.Path(f"/proc/{pid}/stat").read_text())
             user += utime
             system += stime
-    return CpuTime(total_ns, user, system)
+    return CpuTime(total_ns, waited_ns, user, system)
 
 
 def parse_core(text: str, core: int) -> float:

@@ -67,9 +67,19 @@ class ProcessTest(unittest.TestCase):
             while len(running.pids()) < 2:
                 pass
             child = running.pids()[1]
+            leader = running.pid
+            self.assertLessEqual({leader, child}, set(process.group(leader)))
         self.assertFalse(running.running())
-        state = pathlib.Path(f"/proc/{child}/stat")
-        self.assertTrue(not state.exists() or ") Z " in state.read_text())
+        self.assertEqual(process.group(leader), [])
+
+    def test_who_does_not_listen_to_sigterm_is_killed(self) -> None:
+        original, process.STOP_SECONDS = process.STOP_SECONDS, 0.1
+        self.addCleanup(setattr, process, "STOP_SECONDS", original)
+        with process.Process(["sh", "-c", "trap '' TERM; echo up; sleep 60; sleep 60"], self.core,
+                             self.log) as running:
+            while "up" not in running.output():
+                pass
+        self.assertFalse(running.running())
 
     def test_an_end_of_its_own_is_refused_with_its_words(self) -> None:
         with process.Process(["sh", "-c", "echo why"], self.core, self.log) as running:

@@ -1,6 +1,7 @@
 """Starting programs on a core, finding their process tree, ending them."""
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import resource
@@ -8,12 +9,26 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.harness.errors import Refused
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _on_core(core: int) -> Callable[[], None]:
+    """What a child does before it becomes a program: it keeps to a core, and dies with us."""
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, {core})
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+    return prepare
 
 
 def free_port() -> int:
@@ -40,6 +55,18 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def group(leader: int) -> list[int]:
+    """The living processes of a process group."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            text = path.read_text()
+            state, _, process_group = text[text.rindex(")") + 2 :].split()[:3]
+            if int(process_group) == leader and state not in "ZX":
+                found.append(int(path.parent.name))
+    return found
+
+
 class Process:
     """A program in the background, pinned to one core, with its output in a file.
 
@@ -63,7 +90,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=_on_core(core),
             )
 
     def __enter__(self) -> "Process":
@@ -96,14 +123,20 @@ class Process:
             time.sleep(0.02)
         raise Refused(f"{self.command[0]} does not listen on port {port}: {self.output()[-400:]}")
 
-    def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
-        for number in (first, signal.SIGKILL):
-            if self.running():
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(STOP_SECONDS)
-                break
+    def stop(self) -> None:
+        """Ends the whole group: a child may live a little longer than its parent, or not listen."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self._members():
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._members() and time.monotonic() < deadline:
+                time.sleep(0.005)
+
+    def _members(self) -> list[int]:
+        self._popen.poll()  # the leader is ours to reap
+        return group(self.pid)
 
 
 def run_pinned(command: Sequence[str], core: int, timeout: float) -> tuple[str, float]:
@@ -116,7 +149,7 @@ def run_pinned(command: Sequence[str], core: int, timeout: float) -> tuple[str, 
         text=True,
         timeout=timeout,
         check=False,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        preexec_fn=_on_core(core),
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:

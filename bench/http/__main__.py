@@ -21,6 +21,10 @@ What is measured, and why so
   wrk loads as fast as replies come. At a speed that the server sets, latencies say little, so they
   are taken apart from that, at a fixed rate, by paced_load (why not by h2load: see there).
 
+  wrk spends more on a request than the leanest servers do. Then it is the limit, and the row says
+  so: the server sleeps in between, finds fewer connections ready at each wait and makes more waits
+  per request than it would under full load. Requests per second then say nothing about the server.
+
   Connecting belongs to each run, for a second, the same for both sides of a ratio.
 
 When it refuses
@@ -197,7 +201,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
         options={
             "arguments": " ".join(arguments), "server_core": server_core,
             "client_core": client_core, "pairs": options.pairs, "seconds": options.seconds,
-            "latency_seconds": options.latency_seconds,
+            "latency_seconds": options.latency_seconds, "seccomp": options.seccomp,
         },
         environment={},
     )
@@ -234,6 +238,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
 
 def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
+    # Where Debian puts servers, and what users other than root do not search.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
     try:
         with contextlib.ExitStack() as stack:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-"))

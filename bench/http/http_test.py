@@ -183,6 +183,19 @@ class ResultsTest(unittest.TestCase):
 
 
 class ReportTest(unittest.TestCase):
+    def test_a_run_under_seccomp_has_the_same_tables_and_plots(self) -> None:
+        plain, filtered = results(), results()
+        filtered.options["seccomp"] = True
+        for each in filtered.rows:
+            each.seccomp = True
+        self.assertEqual(
+            [each.what for each in targets.measured(filtered)],
+            [each.what for each in targets.measured(plain)],
+        )
+        text = report.markdown_text(filtered, "http-seccomp")
+        self.assertIn("All servers ran under a seccomp filter", text)
+        self.assertIn("http-seccomp-peers.svg", text)
+
     def test_markdown(self) -> None:
         text = report.markdown_text(results(), "http")
         self.assertIn("| quintet-epoll_et / floor-epoll_et | 1.050 (1.04 to 1.07) |", text)

@@ -62,15 +62,14 @@ class Bench:
 
         own = (spent.total_ns / 1e9, load.cpu_seconds)
         others = [max(0.0, busy - used) for busy, used in zip(cores_busy, own)]
-        left = [max(wall - other, 1e-9) for other in others]
         cpu_us = spent.total_ns / 1000 / load.requests
         return Sample(
             requests_per_second=load.requests / load.seconds,
             cpu_us=cpu_us,
             user_us=cpu_us * (1 - spent.system_share),
             system_us=cpu_us * spent.system_share,
-            server_busy=min(1.0, own[0] / left[0]),
-            client_busy=min(1.0, own[1] / left[1]),
+            server_busy=min(1.0, (own[0] + spent.waited_ns / 1e9) / load.seconds),
+            client_busy=min(1.0, own[1] / max(wall - others[1], own[1], 1e-9)),
             others_busy=sum(others) / wall,
         )
 

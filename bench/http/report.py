@@ -48,7 +48,9 @@ def _ratio_cell(ratio: summary.Summary | None) -> str:
 def _notes(rows: Sequence[Row]) -> str:
     samples = [sample for row in rows for sample in row.samples]
     notes = []
-    limited = sum(sample.client_was_limit for sample in samples)
+    # A single connection waits for one side or the other all the time: neither is the limit.
+    several = any(row.scenario.connections > 1 for row in rows)
+    limited = sum(several and sample.client_was_limit for sample in samples)
     if 2 * limited > len(samples):
         idle = 1 - statistics.median(sample.server_busy for sample in samples)
         notes.append(f"the load generator was the limit, the server {idle:.0%} idle")
@@ -145,7 +147,8 @@ def _how(results: Results) -> str:
     count = {"tracepoint": "the kernel's sys_enter tracepoint", "strace": "strace, which slows the \
 server so that it finds more connections ready per wait than it would have"}
     options = results.options
-    lines = [
+    lines = ["All servers ran under a seccomp filter."] if results.filtered else []
+    lines += [
         f"Measured {results.created} by `./dev bench http {options['arguments']}`".rstrip("` ")
         + "`: one process and one thread per server on core "
         f"{options['server_core']}, the load generator on core {options['client_core']}, "
@@ -174,7 +177,8 @@ def _plot_files(results: Results, stem: str) -> list[tuple[str, str]]:
 
 def markdown_text(results: Results, stem: str) -> str:
     text = "# The hello benchmark\n\n" + (MARK_NOISY + "\n" if results.noisy else "")
-    text += _how(results) + _targets(results) + "\n## Ratios\n\n" + _ratios(results) + "\n## Plots\n\n"
+    text += _how(results) + _targets(results)
+    text += "\n## Ratios\n\n" + _ratios(results) + "\n## Plots\n\n"
     text += "".join(f"![{title}]({file})\n\n" for file, title in _plot_files(results, stem))
     text += "## All figures\n\n" + _absolute(results)
     environment = [[key, value] for key, value in results.environment.items()]
@@ -234,11 +238,12 @@ def _plots(results: Results) -> list[Plot]:
     if peers and ours:
         # Not microseconds: these servers ran at different times.
         others = [each for each in COMPARED if each != ours and _ran(results, each)] + peers
-        bars = []
+        bars: list[gnuplot.Line] = []
         for each in (scenario for scenario in targets.MANY if scenario in scenarios):
             ratios = [results.cpu_ratio(other, ours, each) for other in others]
             values = [ratio.median if ratio else None for ratio in ratios]
-            bars.append(gnuplot.Line(f"{each.name} connections", values))
+            if any(values):
+                bars.append(gnuplot.Line(f"{each.name} connections", values))
         peers_title = f"CPU per request over that of {ours} in the same rounds"
         if bars:
             found.append((
@@ -281,12 +286,13 @@ def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:
 def write(results: Results, directory: pathlib.Path, stem: str) -> list[pathlib.Path]:
     directory.mkdir(parents=True, exist_ok=True)
     written = []
+    # What cannot be had again without measuring comes first.
+    for suffix, text in ((".json", results.to_json()), (".md", markdown_text(results, stem))):
+        path = (directory / stem).with_suffix(suffix)
+        path.write_text(text)
+        written.append(path)
     for name, _, script in _plots(results):
         path = directory / f"{stem}-{name}.svg"
         gnuplot.draw(script(path))
-        written.append(path)
-    for suffix, text in ((".md", markdown_text(results, stem)), (".json", results.to_json())):
-        path = (directory / stem).with_suffix(suffix)
-        path.write_text(text)
         written.append(path)
     return written

@@ -22,9 +22,8 @@ class Sample:
     cpu_us: float  # per request, of the whole process tree
     user_us: float
     system_us: float
-    # Of what other programs left of the core.
-    server_busy: float
-    client_busy: float
+    server_busy: float  # share of the time in which it ran or wanted to run; else it slept
+    client_busy: float  # of what other programs left of its core
     others_busy: float  # what other programs took of both cores, 0 to 2
 
     @property
@@ -79,20 +78,22 @@ class Results:
             results.rows.append(Row(**row))
         return results
 
-    def find(self, server: str, scenario: Scenario, seccomp: bool = False) -> list[Row]:
-        """In all groups."""
-        return [
-            row
-            for row in self.rows
-            if (row.server, row.scenario, row.seccomp) == (server, scenario, seccomp)
-        ]
+    @property
+    def filtered(self) -> bool:
+        """Everything ran under seccomp."""
+        return bool(self.options.get("seccomp"))
+
+    def find(self, server: str, scenario: Scenario, seccomp: bool | None = None) -> list[Row]:
+        """In all groups; `seccomp`: as most of this run was, unless told."""
+        wanted = (server, scenario, self.filtered if seccomp is None else seccomp)
+        return [row for row in self.rows if (row.server, row.scenario, row.seccomp) == wanted]
 
     def _ratios(
         self,
         a: str,
         b: str,
         scenario: Scenario,
-        seccomp: bool,
+        seccomp: bool | None,
         values: Callable[[Row], list[float | None]],
     ) -> summary.Summary | None:
         """Where the two met in several groups, those count in which they ran closest together."""
@@ -109,7 +110,7 @@ class Results:
         return summary.summarize(found) if found else None
 
     def cpu_ratio(
-        self, a: str, b: str, scenario: Scenario, seccomp: bool = False
+        self, a: str, b: str, scenario: Scenario, seccomp: bool | None = None
     ) -> summary.Summary | None:
         """CPU per request of a over that of b, round by round; None where they did not meet."""
         return self._ratios(
@@ -117,7 +118,7 @@ class Results:
         )
 
     def tail_ratio(
-        self, a: str, b: str, scenario: Scenario, seccomp: bool = False
+        self, a: str, b: str, scenario: Scenario, seccomp: bool | None = None
     ) -> summary.Summary | None:
         """The same of p99.9 at the fixed rate."""
 

@@ -63,7 +63,7 @@ def _rings(results: Results) -> Iterator[Target]:
                 "system calls per request, io_uring", scenario, "at most 0.2", 0.2,
                 summary.summarize(calls),
             )
-    for scenario in MANY:
+    for scenario in MANY if not results.filtered else ():
         ratio = results.cpu_ratio(*pair, scenario, seccomp=True)
         if ratio:
             yield Target(
