@@ -256,7 +256,7 @@ void Connection::OnTaken(size_t bytes) {
 
 // Blocked until the session is told otherwise.
 bool Connection::DrainedDue() const {
-  return output_blocked_ && group_ != nullptr && !close_requested_ &&
+  return opened_ && output_blocked_ && group_ != nullptr && !close_requested_ &&
          output_bytes() <= group_->options().output_low_mark;
 }
 
@@ -377,15 +377,16 @@ void Connection::CallSessionWhereDue() {
 
 void Connection::Flush() {
   if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
-  if (sending_.empty()) swap(sending_, filling_);
-  if (const size_t taken = loop_.backend().SendNow(*this, {&sending_.content(), 1}); taken > 0) {
-    OnTaken(taken);
+  // What a short send has left waits for room in the socket, where SendNow() would ask in vain.
+  if (sending_.empty()) {
+    swap(sending_, filling_);
+    OnTaken(loop_.backend().SendNow(*this, {&sending_.content(), 1}));
     if (output_bytes() == 0) return;
     if (sending_.empty()) swap(sending_, filling_);
   }
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
-    io_deadline_ = AddSaturated(now(), group_->options().write_stall_timeout);
+    io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
   }
   loop_.backend().StartSend(*this, {&sending_.content(), 1});
 }

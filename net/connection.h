@@ -112,7 +112,7 @@ class Connection final : public Source, public Transport, private Timer {
   void CallSession(Callback&& callback);
   void OnSessionThrew(const char* what);
 
-  // Not now(): tasks run before the turn has read the clock, maybe long after the last turn.
+  // Not now(), the time of the turn: a callback of this turn may have taken longer than a deadline.
   TimePoint present() const { return loop_.clock().Now(); }
   BlockPool* pool() { return group_ != nullptr ? &group_->pool() : nullptr; }
 

@@ -1,10 +1,19 @@
 #include "net/connection_group.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "net/connection.h"
 
 namespace quintet {
+namespace {
+
+ConnectionOptions Bounded(ConnectionOptions options) {
+  options.output_cap = std::min(options.output_cap, ConnectionOptions::kMaxOutputCap);
+  return options;
+}
+
+}  // namespace
 
 bool LoopExecutor::Post(Task task) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -21,7 +30,7 @@ void LoopExecutor::Close() {
 ConnectionGroup::ConnectionGroup(EventLoop& loop, ConnectionOptions options,
                                  ConnectionCounters* counters)
     : loop_(loop),
-      options_(std::move(options)),
+      options_(Bounded(options)),
       counters_(counters != nullptr ? counters : &own_counters_),
       executor_(std::make_shared<LoopExecutor>(&loop)) {}
 

@@ -16,6 +16,8 @@ struct ConnectionOptions {
   // A session that writes more than this ahead of its peer is closed (kOutputLimit). In bytes; one
   // reply must fit, so it is far above the marks.
   size_t output_cap = 16 << 20;
+  // A larger cap counts as this one: blocks of output have 32-bit sizes, and grow by half.
+  static constexpr size_t kMaxOutputCap = size_t{1} << 30;
 
   // How long the peer may take not a single byte of waiting output. Zero: for ever.
   Duration write_stall_timeout = std::chrono::seconds(30);

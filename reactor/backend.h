@@ -89,16 +89,16 @@ class Backend {
 
   // Sends what the kernel takes within this call: nearly always all of it, and then no kSend has to
   // come back through Next(). Returns the bytes taken. 0: none for now, for whatever reason;
-  // StartSend() waits, and tells errors. No send may be in flight. Backends that gather sends for
-  // one system call answer 0.
+  // StartSend() waits, and tells the error if that was it. No send may be in flight. Backends that
+  // gather sends for one system call answer 0.
   virtual size_t SendNow(Source& source, std::span<const iovec> buffers) {
     static_cast<void>(source);
     static_cast<void>(buffers);
     return 0;
   }
 
-  // Half-close: FIN after the bytes whose kSend was delivered (shutdown(2) SHUT_WR). No send may
-  // be in flight. Receiving goes on.
+  // Half-close: FIN after the bytes that were sent, as kSend or SendNow() told (shutdown(2)
+  // SHUT_WR). No send may be in flight. Receiving goes on.
   virtual void ShutdownSend(Source& source) = 0;
 
   // Connects a socket. One kConnect follows (0 or -errno). `address` stays untouched until it.

@@ -30,6 +30,11 @@ constexpr bool IsTransientAcceptError(int error) {
 // The kernel is short of memory for the moment; the same call may succeed later.
 constexpr bool IsMemoryExhaustion(int error) { return error == ENOBUFS || error == ENOMEM; }
 
+// A send that met this may be made again; any other error ends the sending.
+constexpr bool MayBeSentLater(int error) {
+  return error == EAGAIN || error == EINTR || IsMemoryExhaustion(error);
+}
+
 // The process or the system has no descriptor left.
 constexpr bool IsDescriptorExhaustion(int error) { return error == EMFILE || error == ENFILE; }
 

@@ -81,6 +81,7 @@ class ReadinessBackend final : public Backend {
     kUnwanted = 1 << 11,        // an edge came that nobody could use: shrink the registration
     kRecvBeforeSend = 1 << 12,  // the last turn went to sending
     kRecvEnded = 1 << 13,       // end of file or an error was delivered
+    kSendFailed = 1 << 14,      // SendNow() met the error in `result`: StartSend() delivers it
   };
   struct Slot {
     const iovec* buffers = nullptr;

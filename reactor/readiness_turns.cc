@@ -190,7 +190,7 @@ bool ReadinessBackend::TrySend(uint32_t index) {
   Slot& slot = table_[index];
   const ssize_t sent = Transmit(table_.source(index)->fd(), {slot.buffers, slot.buffer_count});
   const int error = errno;
-  if (sent < 0 && (error == EAGAIN || error == EINTR || IsMemoryExhaustion(error))) {
+  if (sent < 0 && MayBeSentLater(error)) {
     slot.Set(kSending);
     if (IsMemoryExhaustion(error)) {
       BackOff(index);

@@ -73,7 +73,7 @@ class ProcessTest(unittest.TestCase):
         self.assertEqual(process.group(leader), [])
 
     def test_who_does_not_listen_to_sigterm_is_killed(self) -> None:
-        original, process.STOP_SECONDS = process.STOP_SECONDS, 0.1
+        original, process.STOP_SECONDS = process.STOP_SECONDS, 1.0
         self.addCleanup(setattr, process, "STOP_SECONDS", original)
         with process.Process(["sh", "-c", "trap '' TERM; echo up; sleep 60; sleep 60"], self.core,
                              self.log) as running:

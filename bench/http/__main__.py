@@ -208,11 +208,11 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
     filters = paths.helper("under_seccomp").exists()
     if not filters:
         results.left_out.append("servers under seccomp: there was no libseccomp to build with")
+    if options.quick:
+        chosen = [server for server in chosen if server.name in QUICK] or chosen[:1]
     found = usable(chosen, paths, server_core, options.seccomp, results)
     if not found:
         raise Missing("none of the servers can run here: " + "; ".join(results.left_out))
-    if options.quick:
-        found = [server for server in found if server.name in QUICK] or found[:1]
     results.environment = environment.dump(versions(found, paths.build))
     bench = Bench(
         Settings(

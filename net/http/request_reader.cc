@@ -196,6 +196,8 @@ RequestReader::Event RequestReader::ParseHead() {
   request_.query_ = target.query;
   request_.host_ = target.authority.empty() ? framing.host : target.authority;
 
+  const bool has_more = framing.body == BodyKind::kChunked || framing.length != 0;
+  if (complete_ == has_more) return Refuse(400);
   switch (framing.body) {
     case BodyKind::kNone:
       phase_ = Phase::kBody;
@@ -209,8 +211,6 @@ RequestReader::Event RequestReader::ParseHead() {
       chunk_scanner_.Start(limits_->chunk_line_bytes);
       break;
   }
-  const bool has_more = framing.body == BodyKind::kChunked || remaining_ != 0;
-  if (complete_ == has_more) return Refuse(400);
   return Event::kHead;
 }
 

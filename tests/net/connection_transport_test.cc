@@ -155,6 +155,22 @@ TEST_P(ConnectionTransportTest, StallAndLingerCountFromThePresent) {
   EXPECT_EQ(connection->state(), State::kLingering);
 }
 
+// A callback may take longer than the deadline that it starts: the peer gets its time all the same.
+TEST_P(ConnectionTransportTest, StallCountsFromTheWriteWhenItsCallbackTookLong) {
+  options.write_stall_timeout = 1s;
+  Adopt();
+  backend->set_hold_sends(true);
+  script.on_data = [this](Transport& transport, std::string_view bytes) {
+    network.clock().AdvanceTo(network.Now() + 10s);
+    transport.Write("x");
+    return bytes.size();
+  };
+  peer->Send("?");
+  ASSERT_TRUE(RunUntil([this] { return script.Count("data") == 1; }));
+  RunFor(500ms);
+  EXPECT_FALSE(script.closed());
+}
+
 // ---- Input ----
 
 TEST_P(ConnectionTransportTest, WhatIsNotConsumedWaitsForResume) {

@@ -1,6 +1,7 @@
 // The contract of Backend: sending.
 #include <errno.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -64,6 +65,25 @@ TEST_P(SendTest, SendNowTakesNothingWhereSendingWaitsOrFails) {
   EXPECT_EQ(shut.Last(Op::kSend), -EPIPE);
 
   CloseAndPump(source);
+}
+
+// The socket tells such an error once; whoever meets it, the completion tells it.
+TEST_P(SendTest, ErrorThatSendNowMeetsIsToldByStartSend) {
+  SocketPair pair = MakeTcpPair();
+  RecordingSource& source = AddSource(std::move(pair.ours));
+  Reset(pair.peer);
+  pollfd poll{.fd = source.fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&poll, 1, 20'000), 1);
+  std::string text = "anybody there?";
+  const iovec vector{text.data(), text.size()};
+  EXPECT_EQ(backend().SendNow(source, {&vector, 1}), 0U);
+  EXPECT_EQ(backend().SendNow(source, {&vector, 1}), 0U);
+  Send(source, text);
+  ASSERT_TRUE(PumpUntil([&] { return source.Count(Op::kSend) == 1; }));
+  EXPECT_EQ(source.Last(Op::kSend), -ECONNRESET);
+  Send(source, text);
+  ASSERT_TRUE(PumpUntil([&] { return source.Count(Op::kSend) == 2; }));
+  EXPECT_EQ(source.Last(Op::kSend), -EPIPE);
 }
 
 TEST_P(SendTest, GathersAllBuffersInOrder) {
