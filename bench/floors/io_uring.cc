@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
@@ -46,15 +47,19 @@ T* At(void* base, uint32_t offset) {
 class Ring {
  public:
   Ring() {
-    io_uring_params params{};
-    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | kSetupNoSqArray;
-    params.cq_entries = kCqEntries;
-    fd_ = static_cast<int>(::syscall(__NR_io_uring_setup, kSqEntries, &params));
+    io_uring_params params = SetUp(kSetupNoSqArray);
+    if (fd_ < 0 && errno == EINVAL) params = SetUp(0);  // before Linux 6.6
     if (fd_ < 0) Die("io_uring_setup");
 
+    const bool has_array = (params.flags & kSetupNoSqArray) == 0;
+    const size_t cqes_end = params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe);
+    const size_t array_end = params.sq_off.array + params.sq_entries * sizeof(unsigned);
     void* queues =
-        Map(params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe), fd_, IORING_OFF_SQ_RING);
+        Map(has_array ? std::max(cqes_end, array_end) : cqes_end, fd_, IORING_OFF_SQ_RING);
+    if (has_array) {
+      auto* const array = At<unsigned>(queues, params.sq_off.array);
+      for (unsigned i = 0; i < params.sq_entries; ++i) array[i] = i;
+    }
     sqes_ = static_cast<io_uring_sqe*>(
         Map(params.sq_entries * sizeof(io_uring_sqe), fd_, IORING_OFF_SQES));
     sq_tail_ = At<unsigned>(queues, params.sq_off.tail);
@@ -93,6 +98,15 @@ class Ring {
   }
 
  private:
+  io_uring_params SetUp(uint32_t more_flags) {
+    io_uring_params params{};
+    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | more_flags;
+    params.cq_entries = kCqEntries;
+    fd_ = static_cast<int>(::syscall(__NR_io_uring_setup, kSqEntries, &params));
+    return params;
+  }
+
   void Enter(unsigned wait_for, unsigned flags) {
     std::atomic_ref<unsigned>(*sq_tail_).store(tail_, std::memory_order_release);
     const long taken =
