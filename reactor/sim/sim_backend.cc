@@ -180,7 +180,10 @@ size_t SimBackend::SendNow(Source& source, std::span<const iovec> buffers) {
   std::string bytes = Gather(buffers);
   SimCheck(!bytes.empty(), "SendNow of nothing");
   if (random.Chance(faults.short_send)) bytes.resize(random.Between(1, bytes.size()));
-  return static_cast<size_t>(std::max(network_.Send(source.fd(), bytes), 0));
+  const int sent = network_.Send(source.fd(), bytes);
+  if (sent <= 0) return 0;
+  ++stats_.sends_now;
+  return static_cast<size_t>(sent);
 }
 
 void SimBackend::ShutdownSend(Source& source) {

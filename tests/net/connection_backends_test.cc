@@ -1,6 +1,7 @@
 // The principal ways of a connection on real sockets, over each real backend.
 #include <errno.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
@@ -205,6 +206,29 @@ TEST_P(ConnectionBackendsTest, GroupAndLoopDestroyedWithOutputInFlight) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ConnectionBackendsTest, AllBackends(), KindName);
+
+// Each time that there is room: one send that fills it and one that finds it full, not a third. On
+// io_uring a send is a completion and no system call.
+TEST_P(ConnectionBackendsTest, SlowReaderCostsTwoSendsForEachRoom) {
+  Adopt();
+  const int few_bytes = 4096;
+  ASSERT_EQ(::setsockopt(connection->fd(), SOL_SOCKET, SO_SNDBUF, &few_bytes, sizeof(few_bytes)),
+            0);
+  const BackendStats before = loop->backend().stats();
+  const std::string bytes(4 << 20, 'x');
+  connection->Write(bytes);
+  size_t received = 0;
+  ASSERT_TRUE(RunUntil([&] {
+    char buffer[64 << 10];
+    const ssize_t got = ::recv(peer.get(), buffer, sizeof(buffer), MSG_DONTWAIT);
+    if (got > 0) received += static_cast<size_t>(got);
+    return received == bytes.size();
+  }));
+  const BackendStats& after = loop->backend().stats();
+  const uint64_t rooms = after.completions - before.completions;
+  ASSERT_GE(rooms, 10U) << "the reader was not slow";
+  EXPECT_LE(after.io_syscalls - before.io_syscalls, 2 * rooms + 2);
+}
 
 }  // namespace
 }  // namespace quintet::testing
