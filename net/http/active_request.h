@@ -19,6 +19,7 @@ struct ActiveRequest {
   Exchange exchange;
   std::string body;  // of a route that wants it whole
 
+  Router::Match match;                   // for the head that the reader has read last
   const Router::Route* route = nullptr;  // null: the session answers by itself
   uint64_t body_limit = 0;               // bytes
   uint64_t discarded = 0;                // body bytes after the response was complete

@@ -18,8 +18,9 @@ constexpr std::string_view kCrLf = "\r\n";
 
 // Makes spaces of the tabs around field values. Both are optional white space and mean nothing (RFC
 // 9110 section 5.6.3), but the parser does not recognise "chunked" or a length beside a tab.
-void ReplaceTabsAroundValues(std::string& head) {
-  if (head.find('\t') == std::string::npos) return;
+// True when there was a tab.
+bool ReplaceTabsAroundValues(std::string& head) {
+  if (head.find('\t') == std::string::npos) return false;
   size_t line_end = 0;
   for (size_t line = 0; line < head.size(); line = line_end + kCrLf.size()) {
     line_end = head.find(kCrLf, line);
@@ -29,6 +30,7 @@ void ReplaceTabsAroundValues(std::string& head) {
       head[last - 1] = ' ';
     }
   }
+  return true;
 }
 
 }  // namespace
@@ -107,21 +109,30 @@ void RequestReader::Start(const Limits& limits) {
   remaining_ = 0;
   body_bytes_ = 0;
   piece_ = {};
-  limits_ = &limits;
-  head_.clear();
   scanner_.Start(limits);
-  request_.fields_.clear();
+  head_repeated_ = false;
+  if (!head_kept_ || limits_ != &limits) ForgetHead();
+  limits_ = &limits;
   request_.path_rest_ = {};
   request_.body_ = {};
 }
 
+void RequestReader::ForgetHead() {
+  head_kept_ = false;
+  head_.clear();
+  request_.fields_.clear();
+}
+
 void RequestReader::Trim() {
+  if (head_.capacity() <= kKeptHeadBytes && request_.fields_.capacity() <= kKeptFields) return;
+  ForgetHead();
   if (head_.capacity() > kKeptHeadBytes) head_ = std::string();
   if (request_.fields_.capacity() > kKeptFields) request_.fields_ = std::vector<Field>();
 }
 
 bool RequestReader::is_head_request() const {
   if (head_complete()) return request_.method_ == "HEAD";
+  if (head_kept_) return false;  // head_ is still that of the request before
   const size_t begin = std::min(head_.find_first_not_of(kCrLf), head_.size());
   return std::string_view(head_).substr(begin).starts_with("HEAD ");
 }
@@ -156,6 +167,13 @@ RequestReader::Event RequestReader::Next(std::string_view& input) {
 }
 
 RequestReader::Event RequestReader::ReadHead(std::string_view& input) {
+  if (head_kept_) {
+    if (input.starts_with(head_)) {
+      input.remove_prefix(head_.size());
+      return RepeatHead();
+    }
+    ForgetHead();
+  }
   size_t used = 0;
   const HeadScanner::Result result = scanner_.Scan(input, used);
   head_.append(input.substr(0, used));
@@ -164,13 +182,23 @@ RequestReader::Event RequestReader::ReadHead(std::string_view& input) {
   return result == HeadScanner::Result::kComplete ? ParseHead() : Event::kMore;
 }
 
+RequestReader::Event RequestReader::RepeatHead() {
+  head_repeated_ = true;
+  headers_complete_ = true;
+  complete_ = true;
+  phase_ = Phase::kBody;
+  return Event::kHead;
+}
+
 RequestReader::Event RequestReader::ParseHead() {
   // A higher minor version is served as HTTP/1.1 (RFC 9110 section 2.5); the parser would refuse
   // it.
   request_.minor_version_ = std::min(scanner_.minor_version(), 1);
-  head_[scanner_.minor_version_offset()] = static_cast<char>('0' + request_.minor_version_);
+  char& minor_digit = head_[scanner_.minor_version_offset()];
+  const bool version_lowered = minor_digit != '0' + request_.minor_version_;
+  minor_digit = static_cast<char>('0' + request_.minor_version_);
 
-  ReplaceTabsAroundValues(head_);
+  const bool tabs_replaced = ReplaceTabsAroundValues(head_);
 
   llhttp_init(parser_.get(), HTTP_REQUEST, Callbacks::Settings());
   parser_->data = this;
@@ -201,6 +229,8 @@ RequestReader::Event RequestReader::ParseHead() {
   switch (framing.body) {
     case BodyKind::kNone:
       phase_ = Phase::kBody;
+      // Only as received, and without a body, for which the parser would have to be set up.
+      head_kept_ = !version_lowered && !tabs_replaced;
       break;
     case BodyKind::kLength:
       phase_ = Phase::kBody;

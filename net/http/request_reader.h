@@ -32,6 +32,9 @@ namespace quintet::http {
 // The head is copied once as it is scanned, which costs a fraction of what scanning costs, and
 // makes the views of a request independent of the input: a reply may come long after the input has
 // gone.
+//
+// A head that equals the last one octet by octet is not read again: the verdict depends on the
+// octets alone. Clients that keep a connection, and their pools, repeat themselves a lot.
 class RequestReader {
  public:
   enum class Event : uint8_t { kMore, kHead, kBody, kEnd, kRefused };
@@ -41,7 +44,7 @@ class RequestReader {
   RequestReader(const RequestReader&) = delete;  // the parser holds its address
   RequestReader& operator=(const RequestReader&) = delete;
 
-  // Begins the next request. `limits` outlives it.
+  // Begins the next request. `limits` outlives it and does not change.
   void Start(const Limits& limits);
   // Gives large buffers back; what a usual request needs stays.
   void Trim();
@@ -55,6 +58,8 @@ class RequestReader {
   bool complete() const { return complete_; }
   // The request asks with HEAD, as far as one can tell even when it was refused.
   bool is_head_request() const;
+  // After kHead: the head equals that of the request before, and so does request().
+  bool head_repeated() const { return head_repeated_; }
 
   Request& request() { return request_; }
   const Request& request() const { return request_; }
@@ -70,6 +75,8 @@ class RequestReader {
   struct Callbacks;  // from the parser
 
   Event ReadHead(std::string_view& input);
+  Event RepeatHead();
+  void ForgetHead();
   Event ParseHead();
   Event ReadBody(std::string_view& input);
   Event ReadChunkLine(std::string_view& input);
@@ -80,6 +87,8 @@ class RequestReader {
   Event Refuse(int status);
 
   Phase phase_ = Phase::kHead;
+  bool head_kept_ = false;  // head_ and request_ are those of a request that may come again
+  bool head_repeated_ = false;
   bool headers_complete_ = false;
   bool complete_ = false;     // the parser's word for it
   bool chunk_begun_ = false;  // the parser has read a size line

@@ -121,7 +121,10 @@ void ServerSession::OnHead() {
   active.arrived_at = transport().now();
   StartResponse();
 
-  const Router::Match match = context_->config().router.Find(request.method(), request.path());
+  if (!active.reader.head_repeated()) {
+    active.match = context_->config().router.Find(request.method(), request.path());
+  }
+  const Router::Match& match = active.match;
   active.body_limit = limits.body_bytes;
   if (match.route == nullptr) {
     if (request.framing_.expectation_failed) return Refuse(417);
