@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace quintet {
 namespace {
@@ -13,20 +14,23 @@ size_t SizeIndex(size_t capacity) {
 }  // namespace
 
 BlockPool::~BlockPool() {
-  for (const auto& blocks : free_) {
-    for (char* data : blocks) delete[] data;
+  for (FreeList& list : free_) {
+    while (list.first != nullptr) delete[] Pop(list);
   }
+}
+
+char* BlockPool::Pop(FreeList& list) {
+  char* const data = list.first;
+  std::memcpy(&list.first, data, sizeof(list.first));
+  --list.blocks;
+  return data;
 }
 
 Block BlockPool::Take(size_t bytes) {
   const size_t capacity = std::bit_ceil(std::max(bytes, kSmallest));
   if (capacity <= kLargestKept) {
-    auto& blocks = free_[SizeIndex(capacity)];
-    if (!blocks.empty()) {
-      char* const data = blocks.back();
-      blocks.pop_back();
-      return {data, capacity};
-    }
+    FreeList& list = free_[SizeIndex(capacity)];
+    if (list.first != nullptr) return {Pop(list), capacity};
   }
   return {new char[capacity], capacity};
 }
@@ -34,9 +38,11 @@ Block BlockPool::Take(size_t bytes) {
 void BlockPool::Give(Block block) {
   if (block.data == nullptr) return;
   if (block.capacity <= kLargestKept) {
-    auto& blocks = free_[SizeIndex(block.capacity)];
-    if ((blocks.size() + 1) * block.capacity <= kKeptBytesPerSize) {
-      blocks.push_back(block.data);
+    FreeList& list = free_[SizeIndex(block.capacity)];
+    if ((list.blocks + 1) * block.capacity <= kKeptBytesPerSize) {
+      std::memcpy(block.data, &list.first, sizeof(list.first));
+      list.first = block.data;
+      ++list.blocks;
       return;
     }
   }
@@ -47,7 +53,7 @@ void BlockPool::Free(Block block) { delete[] block.data; }
 
 size_t BlockPool::kept_bytes() const {
   size_t bytes = 0;
-  for (size_t i = 0; i < kSizes; ++i) bytes += free_[i].size() * (kSmallest << i);
+  for (size_t i = 0; i < kSizes; ++i) bytes += free_[i].blocks * (kSmallest << i);
   return bytes;
 }
 

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstddef>
-#include <vector>
 
 namespace quintet {
 
@@ -45,7 +44,15 @@ class BlockPool {
   static constexpr size_t kSizes = 7;  // 4 KiB to 256 KiB
   static_assert(kSmallest << (kSizes - 1) == kLargestKept);
 
-  std::array<std::vector<char*>, kSizes> free_;
+  // A free block begins with the address of the next one.
+  struct FreeList {
+    char* first = nullptr;
+    size_t blocks = 0;
+  };
+
+  static char* Pop(FreeList& list);
+
+  std::array<FreeList, kSizes> free_;
 };
 
 }  // namespace quintet

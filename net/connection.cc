@@ -312,7 +312,7 @@ void Connection::ScheduleSettle() {
 // that are due, since they may write; the output; the end; then what to wait for.
 void Connection::Settle() {
   if (closing()) return;
-  if (opened_) CallSessionWhereDue();
+  if (opened_ && CallbackPossible()) CallSessionWhereDue();
   if (abort_reason_ != CloseReason::kNone && !closing()) {
     StartClosing(abort_reason_, CloseMode::kReset);
   }
@@ -325,6 +325,11 @@ void Connection::Settle() {
   // A callback behind the delivery of input may have resumed reading, and the output may have left
   // behind the callback that was to hear of it.
   if (InputDue() || DrainedDue()) ScheduleSettle();
+}
+
+// Told in one look at a connection that is merely busy.
+bool Connection::CallbackPossible() const {
+  return deadline_due_ || output_blocked_ || drain_due_ || eof_seen_ || !unread_.empty();
 }
 
 // Whether the session is to be called with kept input, or with the end of file behind it.

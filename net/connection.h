@@ -95,6 +95,7 @@ class Connection final : public Source, public Transport, private Timer {
   // Settling.
   void ScheduleSettle();
   void Settle();
+  bool CallbackPossible() const;
   bool InputDue() const;
   bool DrainedDue() const;
   void CallSessionWhereDue();

@@ -139,9 +139,12 @@ bool EventLoop::Turn(TimePoint deadline, bool once) {
   BindToThread();
   in_turn_ = true;
   ++stats_.turns;
-  now_ = clock_.Now();
-  size_t done = RunTasks();
-  done += RunDeferred();
+  size_t done = 0;
+  if (!posted_.empty() || !deferred_.empty()) {
+    now_ = clock_.Now();  // nobody else looks at it before the wait
+    done += RunTasks();
+    done += RunDeferred();
+  }
   // A caller of RunOnce() who has got something done does not want to wait for more.
   WaitUntil(once && done > 0 ? kPollOnly : deadline);
   now_ = clock_.Now();

@@ -114,8 +114,8 @@ class EventLoop {
   absl::Status WatchSignal(int signo, SignalCallback callback);
   void UnwatchSignal(int signo);
 
-  // The time of the current turn: read when it begins, and again when it has waited. For measuring,
-  // ask clock(). Outside of a turn: the present.
+  // The time of the current turn: read before its tasks run, and again when it has waited. For
+  // measuring, ask clock(). Outside of a turn: the present.
   TimePoint now() const { return in_turn_ ? now_ : clock_.Now(); }
   Clock& clock() { return clock_; }
 

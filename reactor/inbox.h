@@ -42,9 +42,12 @@ class Inbox {
     return top == Asleep();
   }
 
+  // Owner, awake.
+  bool empty() const { return top_.load(std::memory_order_relaxed) == nullptr; }
+
   // Owner: empties the inbox. A list linked by `next`, newest first; null when there was nothing.
   Node* TakeAll() {
-    if (top_.load(std::memory_order_relaxed) == nullptr) return nullptr;
+    if (empty()) return nullptr;
     Node* const top = top_.exchange(nullptr, std::memory_order_acquire);
     return top == Asleep() ? nullptr : top;
   }

@@ -26,6 +26,9 @@ class TaskQueue {
   // one of the producers that find it asleep is told so. One allocation.
   [[nodiscard]] bool Push(Task task);
 
+  // Consumer: nothing has been pushed that RunBatch() would run. A push may come at any time.
+  bool empty() const { return batch_ == nullptr && inbox_.empty(); }
+
   // Consumer: runs what was in the queue at the time of the call, oldest first, and returns how
   // many that were. Tasks pushed meanwhile wait for the next call. `run` is given each task. If it
   // throws, the tasks behind stay in the queue, in front.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/http/exchange.h"
+#include "net/http/kept_buffer.h"
 #include "net/http/request_reader.h"
 #include "net/http/router.h"
 #include "reactor/clock.h"
@@ -35,7 +36,7 @@ struct ActiveRequest {
 
   // As new, but for the buffers.
   void Reset() {
-    if (body.capacity() > kKeptBodyBytes) body = std::string();
+    FreeAbove(body, kKeptBodyBytes);
     body.clear();
     reader.Trim();
     route = nullptr;

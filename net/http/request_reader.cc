@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "net/http/kept_buffer.h"
 #include "net/http/syntax.h"
 #include "net/http/target.h"
 
@@ -18,9 +19,8 @@ constexpr std::string_view kCrLf = "\r\n";
 
 // Makes spaces of the tabs around field values. Both are optional white space and mean nothing (RFC
 // 9110 section 5.6.3), but the parser does not recognise "chunked" or a length beside a tab.
-// True when there was a tab.
-bool ReplaceTabsAroundValues(std::string& head) {
-  if (head.find('\t') == std::string::npos) return false;
+void ReplaceTabsAroundValues(std::string& head) {
+  if (head.find('\t') == std::string::npos) return;
   size_t line_end = 0;
   for (size_t line = 0; line < head.size(); line = line_end + kCrLf.size()) {
     line_end = head.find(kCrLf, line);
@@ -30,7 +30,6 @@ bool ReplaceTabsAroundValues(std::string& head) {
       head[last - 1] = ' ';
     }
   }
-  return true;
 }
 
 }  // namespace
@@ -126,7 +125,7 @@ void RequestReader::ForgetHead() {
 void RequestReader::Trim() {
   if (head_.capacity() <= kKeptHeadBytes && request_.fields_.capacity() <= kKeptFields) return;
   ForgetHead();
-  if (head_.capacity() > kKeptHeadBytes) head_ = std::string();
+  FreeAbove(head_, kKeptHeadBytes);
   if (request_.fields_.capacity() > kKeptFields) request_.fields_ = std::vector<Field>();
 }
 
@@ -194,11 +193,9 @@ RequestReader::Event RequestReader::ParseHead() {
   // A higher minor version is served as HTTP/1.1 (RFC 9110 section 2.5); the parser would refuse
   // it.
   request_.minor_version_ = std::min(scanner_.minor_version(), 1);
-  char& minor_digit = head_[scanner_.minor_version_offset()];
-  const bool version_lowered = minor_digit != '0' + request_.minor_version_;
-  minor_digit = static_cast<char>('0' + request_.minor_version_);
+  head_[scanner_.minor_version_offset()] = static_cast<char>('0' + request_.minor_version_);
 
-  const bool tabs_replaced = ReplaceTabsAroundValues(head_);
+  ReplaceTabsAroundValues(head_);
 
   llhttp_init(parser_.get(), HTTP_REQUEST, Callbacks::Settings());
   parser_->data = this;
@@ -229,8 +226,9 @@ RequestReader::Event RequestReader::ParseHead() {
   switch (framing.body) {
     case BodyKind::kNone:
       phase_ = Phase::kBody;
-      // Only as received, and without a body, for which the parser would have to be set up.
-      head_kept_ = !version_lowered && !tabs_replaced;
+      // For a body the parser would have to be set up. Where head_ differs from what was received,
+      // in version or tabs, it is a head that means the same.
+      head_kept_ = true;
       break;
     case BodyKind::kLength:
       phase_ = Phase::kBody;

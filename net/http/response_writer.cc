@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "net/http/kept_buffer.h"
 #include "net/http/status.h"
 #include "net/http/syntax.h"
 
@@ -59,13 +60,13 @@ void ResponseWriter::Start(const Terms& terms) {
   dates_ = terms.dates;
   server_name_ = terms.server_name;
   fields_.clear();
-  out_.clear();
+  out_bytes_ = 0;
 }
 
 void ResponseWriter::Reset() {
   state_ = State::kFresh;
-  if (fields_.capacity() > kKeptBytes) fields_ = std::string();
-  if (out_.capacity() > kKeptBytes) out_ = std::string();
+  FreeAbove(fields_, kKeptBytes);
+  FreeAbove(out_, kKeptBytes);
 }
 
 void ResponseWriter::SetStatus(int status) {
@@ -111,8 +112,7 @@ void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
   ChooseCoding(length);
   const std::string_view date = dates_->FieldLine(transport_->now());
   // Room for all of it at once, then written without further checks.
-  out_.resize(kMaxOwnHeadBytes + server_name_.size() + fields_.size());
-  char* at = out_.data();
+  char* at = Room(kMaxOwnHeadBytes + server_name_.size() + fields_.size());
   if (status_ == 200) {
     at = Put(at, "HTTP/1.1 200 OK\r\n");
   } else {
@@ -132,14 +132,18 @@ void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
   } else if (http_1_0_) {
     at = Put(at, "Connection: keep-alive\r\n");
   }
-  at = Put(at, kCrLf);
-  out_.resize(static_cast<size_t>(at - out_.data()));
+  Composed(Put(at, kCrLf));
   state_ = State::kStreaming;
 }
 
+void ResponseWriter::Compose(std::string_view text) {
+  if (!text.empty()) Composed(Put(Room(text.size()), text));
+}
+
 void ResponseWriter::Flush() {
-  transport_->Write(out_);
-  out_.clear();
+  if (out_bytes_ == 0) return;
+  transport_->Write({out_.data(), out_bytes_});
+  out_bytes_ = 0;
 }
 
 void ResponseWriter::Send(std::string_view body) {
@@ -152,22 +156,20 @@ void ResponseWriter::Send(std::string_view body) {
       transport_->Write(body);
       return;
     }
-    out_.append(body);
+    Compose(body);
   }
   Flush();
 }
 
 void ResponseWriter::AppendChunk(std::string_view piece) {
-  std::array<char, kMaxNumberBytes> digits;
-  out_.append(digits.data(), PutNumber(digits.data(), piece.size(), 16));
-  out_.append(kCrLf);
+  Composed(Put(PutNumber(Room(kMaxNumberBytes + kCrLf.size()), piece.size(), 16), kCrLf));
   if (piece.size() > kCoalescedBodyBytes) {
     Flush();
     transport_->Write(piece);
   } else {
-    out_.append(piece);
+    Compose(piece);
   }
-  out_.append(kCrLf);
+  Compose(kCrLf);
 }
 
 void ResponseWriter::Write(std::string_view piece) {
@@ -183,14 +185,14 @@ void ResponseWriter::Write(std::string_view piece) {
     if (coding_ == Coding::kChunked) {
       AppendChunk(piece);
     } else if (piece.size() > kCoalescedBodyBytes) {
-      if (!out_.empty()) Flush();
+      Flush();
       transport_->Write(piece);
       return;
     } else {
-      out_.append(piece);
+      Compose(piece);
     }
   }
-  if (!out_.empty()) Flush();
+  Flush();
 }
 
 void ResponseWriter::End() {
@@ -203,10 +205,10 @@ void ResponseWriter::End() {
   if (has_length_ && body_allowed() && written_ != length_) {
     state_ = State::kFailed;
   } else {
-    if (coding_ == Coding::kChunked && body_allowed()) out_.append(kLastChunk);
+    if (coding_ == Coding::kChunked && body_allowed()) Compose(kLastChunk);
     state_ = State::kEnded;
   }
-  if (!out_.empty()) Flush();
+  Flush();
 }
 
 }  // namespace quintet::http

@@ -94,6 +94,14 @@ class ResponseWriter {
   void ChooseCoding(std::optional<uint64_t>& length);
   // Composes the head into out_.
   void ComposeHead(std::optional<uint64_t> length);
+  // Room for that many octets behind those composed; what is written there is then Composed().
+  char* Room(size_t bytes) {
+    // The string only ever grows: each growth fills it, and a reply should cost no filling.
+    if (out_.size() - out_bytes_ < bytes) out_.resize(out_bytes_ + bytes);
+    return out_.data() + out_bytes_;
+  }
+  void Composed(const char* end) { out_bytes_ = static_cast<size_t>(end - out_.data()); }
+  void Compose(std::string_view text);
   void AppendChunk(std::string_view piece);
   void Flush();
 
@@ -111,7 +119,8 @@ class ResponseWriter {
   DateCache* dates_ = nullptr;
   std::string_view server_name_;
   std::string fields_;  // the handler's, as lines
-  std::string out_;     // composed and not yet handed to the transport
+  std::string out_;     // begins with what was composed and not yet handed to the transport
+  size_t out_bytes_ = 0;
 };
 
 }  // namespace quintet::http

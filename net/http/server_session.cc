@@ -76,6 +76,8 @@ void ServerSession::Pump(std::string_view& input) {
         return;
       case RequestReader::Event::kHead:
         OnHead();
+        // Without a body the head is the whole request.
+        if (!closed_ && reader.complete()) OnRequestEnd();
         break;
       case RequestReader::Event::kBody:
         OnBodyPiece(reader.piece());

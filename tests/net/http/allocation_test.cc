@@ -1,5 +1,8 @@
 // After warm-up a request costs no allocation of the session's; ceilings/allocations_test has the
 // same with loop, backend and connection.
+#include <malloc.h>
+
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -55,6 +58,31 @@ TEST(AllocationTest, StreamedBody) {
 
 TEST(AllocationTest, NotFound) {
   ExpectNoAllocation("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 1);
+}
+
+// Heap that is in use, in bytes.
+size_t InUse() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST(AllocationTest, LargeBuffersAreGivenBack) {
+  const size_t without = InUse();
+  const auto probe = std::make_unique<std::string>(1 << 20, 'x');
+  if (InUse() < without + probe->size()) GTEST_SKIP() << "this allocator does not tell";
+
+  const auto factory = *http::ServerSessionFactory::Create(MakeTestRouter());
+  SinkTransport transport(factory->CreateSession());
+  transport.Feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  constexpr size_t kLarge = 30000;
+  const std::string text(kLarge, 'x');
+  const size_t before = InUse();
+  transport.Feed("GET /fields HTTP/1.1\r\nHost: a\r\nX: " + text + "\r\n\r\n");
+  transport.Feed("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kLarge) +
+                 "\r\n\r\n" + text);
+  transport.Feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_GT(transport.written(), 2 * kLarge);
+  EXPECT_LT(InUse(), before + kLarge / 4);
 }
 
 }  // namespace
