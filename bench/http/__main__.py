@@ -160,9 +160,8 @@ def versions(chosen: Sequence[Server], build: pathlib.Path) -> dict[str, list[st
     return found
 
 
-def measure_noise(bench: Bench, results: Results, server: Server, when: str,
-                  options: argparse.Namespace) -> None:
-    noise = bench.a_against_a(server, NOISE_SCENARIO)
+def judge_noise(noise: float, results: Results, server: Server, when: str,
+                options: argparse.Namespace) -> None:
     results.noise[when] = noise
     print(f"noise {when}: {noise:.1%} ({server.name} against itself)", file=sys.stderr)
     if noise > options.noise_bound:
@@ -172,6 +171,12 @@ def measure_noise(bench: Bench, results: Results, server: Server, when: str,
                 f"than {options.noise_bound:.1%} (--noise-bound, --noisy)"
             )
         results.noisy = True
+
+
+def measure_noise(bench: Bench, results: Results, server: Server, when: str,
+                  options: argparse.Namespace) -> None:
+    noise = bench.a_against_a(server, NOISE_SCENARIO)
+    judge_noise(noise, results, server, when, options)
 
 
 def prepare(options: argparse.Namespace) -> tuple[list[Server], list[Scenario]]:

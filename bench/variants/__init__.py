@@ -1,0 +1,1 @@
+"""./dev bench variants: see __main__.py."""
