@@ -26,7 +26,7 @@ constexpr uint16_t kBuffers = 256;
 constexpr uint32_t kBufferBytes = 4096;
 constexpr uint16_t kBufferGroup = 1;
 
-enum class Op : uint32_t { kAccept, kReceive, kSend };
+enum class Op : uint32_t { kAccept, kReceive, kSend, kClose };
 
 uint64_t Tag(Op op, int fd) { return static_cast<uint64_t>(op) << 32 | static_cast<uint32_t>(fd); }
 
@@ -214,6 +214,16 @@ class Server {
     }
   }
 
+  // Replies to what came together with the end of file may still wait to be submitted.
+  void CloseBehindSends(int fd) {
+    head_counters[static_cast<size_t>(fd)].Reset();
+    io_uring_sqe& sqe = ring_.NextSqe();
+    sqe.opcode = IORING_OP_CLOSE;
+    sqe.fd = fd;
+    sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe.user_data = Tag(Op::kClose, fd);
+  }
+
   void Handle(const io_uring_cqe& cqe) {
     const auto fd = static_cast<int>(cqe.user_data & UINT32_MAX);
     const bool goes_on = (cqe.flags & IORING_CQE_F_MORE) != 0;
@@ -236,9 +246,10 @@ class Server {
         } else if (cqe.res == -ENOBUFS) {
           to_arm_.push_back(fd);
         } else {
-          Close(fd);
+          CloseBehindSends(fd);
         }
         return;
+      case Op::kClose:
       case Op::kSend:
         return;  // failed: the connection is broken, and its receive ends
     }

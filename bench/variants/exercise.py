@@ -57,13 +57,12 @@ def _half_close(port: int) -> None:
             _ends(peer)
 
 
-def exercise(port: int, connections: int, half_close: bool = True) -> None:
+def exercise(port: int, connections: int) -> None:
     try:
         for count in (1, scenarios.PIPELINE, LONG_PIPELINE):
             check.verify(port, count)
         for count in (1, connections, connections):  # the second crowd has the first's descriptors
             _crowd(port, count)
-        if half_close:
-            _half_close(port)
+        _half_close(port)
     except OSError as error:
         raise Refused(f"no right reply on port {port}: {error}") from None

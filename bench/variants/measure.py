@@ -42,8 +42,7 @@ def usable(names: Sequence[str], paths: Paths, core: int, connections: int,
         with running:
             try:
                 servers.check_allocator(running)
-                # The floor closes at once, before the replies of that turn are submitted.
-                exercise(running.port, connections, half_close=name != servers.FLOOR)
+                exercise(running.port, connections)
             except Refused as refusal:
                 raise Refused(f"{name}: {refusal}") from None
         found.append(name)
