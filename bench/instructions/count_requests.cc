@@ -2,9 +2,12 @@
 // else. What counts is single-threaded and in lockstep, so that two runs count the same: all
 // clients send, the loop turns until every reply is with the kernel, all clients read.
 //
-// usage: count_requests PATH CONNECTIONS PIPELINED ROUNDS
-//   PATH  a backend: loop, connection and HTTP as in the hello server, over TCP on 127.0.0.1;
-//         or "session": HTTP alone, over a transport that keeps nothing
+// usage: count_requests PATH CONNECTIONS PIPELINED ROUNDS [varied]
+//   PATH    a backend: loop, connection and HTTP as in the hello server, over TCP on 127.0.0.1;
+//           or "session": HTTP alone, over a transport that keeps nothing
+//   varied  no request has the head of the one before it, nor of the one before it on its
+//           connection; all are equally long. Without, all are equal, and the server does not read
+//           them again.
 // Prints how many requests were served while callgrind counted. For callgrind, run it with
 // --tool=callgrind --collect-atstart=no; without, it only serves.
 #include <netinet/in.h>
@@ -32,12 +35,15 @@ namespace {
 
 constexpr std::string_view kRequest =
     "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: h2load nghttp2/1.52.0\r\n\r\n";
+// Where a varied request has its number, in as many digits.
+constexpr std::string_view kVariedPart = "1.52.0";
 constexpr size_t kWarmUpRounds = 20;
 
 struct Load {
   size_t connections;
   size_t pipelined;
   size_t rounds;
+  bool varied;
 };
 
 [[noreturn]] void Die(std::string_view what) {
@@ -49,21 +55,48 @@ void Check(bool ok, std::string_view what) {
   if (!ok) Die(what);
 }
 
-std::string Repeated(std::string_view text, size_t times) {
-  std::string result;
-  while (times-- > 0) result += text;
-  return result;
-}
+// What clients send, each in its turn: `pipelined` requests at a time.
+class Arrivals {
+ public:
+  explicit Arrivals(const Load& load) {
+    // Two rounds of them, so that a connection does not get the same twice running.
+    texts_.resize(load.varied ? 2 * load.connections : 1);
+    size_t number = 0;
+    for (std::string& text : texts_) {
+      for (size_t i = 0; i < load.pipelined; ++i) {
+        text += load.varied ? Numbered(number++) : std::string(kRequest);
+      }
+    }
+  }
+
+  const std::string& Next() {
+    const std::string& text = texts_[next_];
+    next_ = next_ + 1 == texts_.size() ? 0 : next_ + 1;
+    return text;
+  }
+
+ private:
+  static std::string Numbered(size_t number) {
+    const std::string digits = std::to_string(number);
+    Check(digits.size() <= kVariedPart.size(), "too many different requests");
+    std::string request(kRequest);
+    const std::string padded = std::string(kVariedPart.size() - digits.size(), '0') + digits;
+    return request.replace(request.find(kVariedPart), kVariedPart.size(), padded);
+  }
+
+  std::vector<std::string> texts_;
+  size_t next_ = 0;
+};
 
 void CountSession(SessionFactory& sessions, const Load& load) {
   std::vector<std::unique_ptr<testing::SinkTransport>> transports;
   for (size_t i = 0; i < load.connections; ++i) {
     transports.push_back(std::make_unique<testing::SinkTransport>(sessions.CreateSession()));
   }
-  const std::string arrival = Repeated(kRequest, load.pipelined);
+  Arrivals arrivals(load);
   for (size_t round = 0; round < kWarmUpRounds + load.rounds; ++round) {
     if (round == kWarmUpRounds) CALLGRIND_TOGGLE_COLLECT;
-    for (auto& transport : transports) transport->Feed(arrival);
+    for (auto& transport : transports) transport->Feed(arrivals.Next());
   }
   CALLGRIND_TOGGLE_COLLECT;
   Check(transports.back()->written() > 0, "the session does not answer");
@@ -94,8 +127,7 @@ std::vector<int> Connect(ConnectionGroup& group, SessionFactory& sessions, size_
 
 class Lockstep {
  public:
-  Lockstep(BackendKind kind, SessionFactory& sessions, const Load& load)
-      : requests_(Repeated(kRequest, load.pipelined)) {
+  Lockstep(BackendKind kind, SessionFactory& sessions, const Load& load) : arrivals_(load) {
     EventLoopOptions options;
     options.backend.kind = kind;
     auto loop = EventLoop::Create(std::move(options));
@@ -124,8 +156,9 @@ class Lockstep {
   uint64_t sent_bytes() const { return group_->counters().bytes_out; }
 
   void Send(int client) {
-    Check(::send(client, requests_.data(), requests_.size(), MSG_NOSIGNAL) ==
-              static_cast<ssize_t>(requests_.size()),
+    const std::string& requests = arrivals_.Next();
+    Check(::send(client, requests.data(), requests.size(), MSG_NOSIGNAL) ==
+              static_cast<ssize_t>(requests.size()),
           "send");
   }
 
@@ -147,7 +180,7 @@ class Lockstep {
           "this is not the answer");
   }
 
-  const std::string requests_;
+  Arrivals arrivals_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<ConnectionGroup> group_;
   std::vector<int> clients_;
@@ -186,8 +219,11 @@ void Main(std::string_view path, const Load& load) {
 
 int main(int argc, char** argv) {
   using quintet::bench::ParseCount;
-  quintet::bench::Check(argc == 5, "usage: count_requests PATH CONNECTIONS PIPELINED ROUNDS");
+  const bool varied = argc == 6 && std::string_view(argv[5]) == "varied";
+  quintet::bench::Check(argc == 5 || varied,
+                        "usage: count_requests PATH CONNECTIONS PIPELINED ROUNDS [varied]");
   quintet::bench::Main(argv[1], {.connections = ParseCount(argv[2]),
                                  .pipelined = ParseCount(argv[3]),
-                                 .rounds = ParseCount(argv[4])});
+                                 .rounds = ParseCount(argv[4]),
+                                 .varied = varied});
 }

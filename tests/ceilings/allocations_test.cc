@@ -25,8 +25,8 @@ class AllocationsTest : public LockstepTest {
     return sum;
   }
 
-  void ExpectNone(size_t connections, size_t pipelined) {
-    ASSERT_NO_FATAL_FAILURE(Start(connections, pipelined));
+  void ExpectNone(size_t connections, size_t pipelined, bool varied = false) {
+    ASSERT_NO_FATAL_FAILURE(Start(connections, pipelined, varied));
     static_cast<void>(AllocationsIn(kWarmUpRounds));
     EXPECT_EQ(AllocationsIn(kRounds), 0U) << "in " << kRounds * requests_per_round() << " requests";
   }
@@ -39,6 +39,8 @@ class AllocationsTest : public LockstepTest {
 TEST_P(AllocationsTest, OneConnection) { ExpectNone(1, 1); }
 TEST_P(AllocationsTest, SixtyFourConnections) { ExpectNone(64, 1); }
 TEST_P(AllocationsTest, Pipelined) { ExpectNone(64, 16); }
+// The only one in which every head is read: those above repeat the head before.
+TEST_P(AllocationsTest, Varied) { ExpectNone(64, 1, /*varied=*/true); }
 
 INSTANTIATE_TEST_SUITE_P(Backends, AllocationsTest, AllBackends(), KindName);
 

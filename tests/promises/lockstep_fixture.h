@@ -23,15 +23,21 @@ class LockstepTest : public PromiseTest {
   }
 
   // Makes that many connections and serves a first round. Each round brings `pipelined` requests on
-  // each of them.
-  void Start(size_t connections, size_t pipelined = 1) {
+  // each of them. `varied`: no head equals the one before, so that the server reads each.
+  void Start(size_t connections, size_t pipelined = 1, bool varied = false) {
     MakeGroup();
     factory_ = MakeHelloFactory();
     for (size_t i = 0; i < connections; ++i) clients_.push_back(Connect(factory_->CreateSession()));
-    requests_.clear();
-    for (size_t i = 0; i < pipelined; ++i) requests_ += "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    arrivals_.assign(varied ? 2 * connections : 1, "");
+    int number = 100000;  // its digits stay as many
+    for (std::string& arrival : arrivals_) {
+      for (size_t i = 0; i < pipelined; ++i) {
+        const std::string query = varied ? "?n=" + std::to_string(number++) : "";
+        arrival += "GET /" + query + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+      }
+    }
     // Registrations, and the length of the replies.
-    ASSERT_TRUE(SendAll(clients_.front().get(), requests_));
+    ASSERT_TRUE(SendAll(clients_.front().get(), NextArrival()));
     RunFor(std::chrono::milliseconds(5));
     std::string reply(1 << 16, '\0');
     const ssize_t bytes = ::recv(clients_.front().get(), reply.data(), reply.size(), MSG_DONTWAIT);
@@ -45,7 +51,7 @@ class LockstepTest : public PromiseTest {
   // `around_turns` is called before and after the loop's turns.
   void Round(const std::function<void()>& around_turns = [] {}) {
     const uint64_t target = group()->counters().bytes_out + clients_.size() * reply_bytes_;
-    for (const Fd& client : clients_) ASSERT_TRUE(SendAll(client.get(), requests_));
+    for (const Fd& client : clients_) ASSERT_TRUE(SendAll(client.get(), NextArrival()));
     const TimePoint deadline = loop().clock().Now() + kPatience;
     around_turns();
     while (group()->counters().bytes_out < target) {
@@ -61,9 +67,16 @@ class LockstepTest : public PromiseTest {
   size_t requests_per_round() const { return requests_per_round_; }
 
  private:
+  const std::string& NextArrival() {
+    const std::string& arrival = arrivals_[next_arrival_];
+    next_arrival_ = next_arrival_ + 1 == arrivals_.size() ? 0 : next_arrival_ + 1;
+    return arrival;
+  }
+
   std::unique_ptr<SessionFactory> factory_;
   std::vector<Fd> clients_;
-  std::string requests_;
+  std::vector<std::string> arrivals_;  // what a client sends, each in its turn
+  size_t next_arrival_ = 0;
   size_t reply_bytes_ = 0;
   size_t requests_per_round_ = 0;
 };
