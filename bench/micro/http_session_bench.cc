@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "bench/micro/outcome.h"
 #include "benchmark/benchmark.h"
 #include "net/http/router.h"
 #include "net/http/server_session_factory.h"
@@ -42,12 +43,12 @@ http::Router MakeRouter() {
 
 void Serve(benchmark::State& state, std::string_view request, int64_t pipelined) {
   const auto factory = http::ServerSessionFactory::Create(MakeRouter());
-  if (!factory.ok()) return state.SkipWithError(factory.status().ToString().c_str());
+  if (!factory.ok()) return Fail(state, factory.status().ToString());
   testing::SinkTransport transport((*factory)->CreateSession());
   std::string arrival;
   for (int64_t i = 0; i < pipelined; ++i) arrival += request;
   for (auto _ : state) transport.Feed(arrival);
-  if (transport.written() == 0) state.SkipWithError("no answer");
+  if (transport.written() == 0) Fail(state, "no answer");
   state.SetItemsProcessed(state.iterations() * pipelined);
 }
 
@@ -60,7 +61,7 @@ BENCHMARK_CAPTURE(Serve, hello_pipelined_16, kHello, 16);
 // What each new connection pays before its first request, and after its last.
 void OpenAndClose(benchmark::State& state) {
   const auto factory = http::ServerSessionFactory::Create(MakeRouter());
-  if (!factory.ok()) return state.SkipWithError(factory.status().ToString().c_str());
+  if (!factory.ok()) return Fail(state, factory.status().ToString());
   for (auto _ : state) testing::SinkTransport transport((*factory)->CreateSession());
 }
 BENCHMARK(OpenAndClose);

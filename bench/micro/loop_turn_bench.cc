@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "bench/micro/outcome.h"
 #include "bench/micro/per_backend.h"
 #include "benchmark/benchmark.h"
 #include "reactor/event_loop.h"
@@ -40,7 +41,7 @@ void TurnWithReadyDescriptor(benchmark::State& state, BackendKind kind) {
             if (::read(fds[i], &value, sizeof(value)) == sizeof(value)) ++seen;
           });
       if (!watcher.ok()) {
-        state.SkipWithError(watcher.status().ToString().c_str());
+        Fail(state, watcher.status().ToString());
         break;
       }
       watchers[i] = *std::move(watcher);
@@ -48,7 +49,7 @@ void TurnWithReadyDescriptor(benchmark::State& state, BackendKind kind) {
     const uint64_t one = 1;
     int next = 0;
     for (auto _ : state) {
-      if (::write(fds[next], &one, sizeof(one)) != sizeof(one)) state.SkipWithError("write");
+      if (::write(fds[next], &one, sizeof(one)) != sizeof(one)) Fail(state, "write");
       next = (next + 1) % kDescriptors;
       loop->RunOnce(std::chrono::seconds(1));
     }
@@ -64,8 +65,8 @@ void ReadyDescriptorFloor(benchmark::State& state) {
   const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   uint64_t value = 1;
   for (auto _ : state) {
-    if (::write(fd, &value, sizeof(value)) != sizeof(value)) state.SkipWithError("write");
-    if (::read(fd, &value, sizeof(value)) != sizeof(value)) state.SkipWithError("read");
+    if (::write(fd, &value, sizeof(value)) != sizeof(value)) Fail(state, "write");
+    if (::read(fd, &value, sizeof(value)) != sizeof(value)) Fail(state, "read");
   }
   ::close(fd);
 }

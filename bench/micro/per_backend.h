@@ -2,22 +2,42 @@
 #ifndef QUINTET_BENCH_MICRO_PER_BACKEND_H_
 #define QUINTET_BENCH_MICRO_PER_BACKEND_H_
 
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 
+#include "bench/micro/outcome.h"
 #include "benchmark/benchmark.h"
+#include "reactor/backend_factory.h"
 #include "reactor/event_loop.h"
 
 namespace quintet::bench {
 
-// A loop on that backend and no other; null, and the benchmark is skipped with the reason, where it
-// does not work.
+// Why a benchmark of the backend is skipped; empty where it is to run. As in the tests: io_uring
+// alone may be missing, unless the environment has QUINTET_REQUIRE_IO_URING=1.
+inline std::string WhySkipped(BackendKind kind) {
+  const char* const required = std::getenv("QUINTET_REQUIRE_IO_URING");
+  if (kind != BackendKind::kIoUring || (required != nullptr && std::string_view(required) == "1")) {
+    return "";
+  }
+  for (const BackendAvailability& backend : AvailableBackends()) {
+    if (backend.kind == kind) return backend.reason;
+  }
+  return "";
+}
+
+// A loop on that backend and no other; null, with the benchmark ended, where there is none.
 inline std::unique_ptr<EventLoop> MakeLoop(benchmark::State& state, BackendKind kind) {
+  if (const std::string reason = WhySkipped(kind); !reason.empty()) {
+    Skip(state, reason);
+    return nullptr;
+  }
   EventLoopOptions options;
   options.backend.kind = kind;
   auto loop = EventLoop::Create(std::move(options));
   if (loop.ok()) return *std::move(loop);
-  state.SkipWithError(loop.status().ToString().c_str());
+  Fail(state, loop.status().ToString());
   return nullptr;
 }
 

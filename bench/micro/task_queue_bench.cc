@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/micro/outcome.h"
 #include "benchmark/benchmark.h"
 #include "reactor/task_queue.h"
 
@@ -53,7 +54,7 @@ void SleepPostWake(benchmark::State& state) {
   TaskQueue queue;
   int64_t wakes = 0;
   for (auto _ : state) {
-    if (!queue.PrepareToSleep()) state.SkipWithError("the queue was not empty");
+    if (!queue.PrepareToSleep()) Fail(state, "the queue was not empty");
     if (queue.Push([] {})) ++wakes;
     queue.FinishSleep();
     queue.RunBatch([](Task& task) { task(); });
