@@ -31,11 +31,33 @@ def _on_core(core: int) -> Callable[[], None]:
     return prepare
 
 
+class Ended(Refused):
+    """A program that was to run on has ended."""
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    """A port of 127.0.0.1 that nobody listens on at this moment; at the next somebody may."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listening_sockets(port: int) -> set[str]:
+    """Of 127.0.0.1, as the links in /proc/PID/fd call them."""
+    found = set()
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(f":{port:04X}") and fields[3] == "0A":
+            found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def has_open(pid: int, links: set[str]) -> bool:
+    for path in pathlib.Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(path) in links:
+                return True
+    return False
 
 
 def children(pid: int) -> list[int]:
@@ -111,17 +133,33 @@ class Process:
 
     def pids(self) -> list[int]:
         if not self.running():
-            raise Refused(f"{self.command[0]} has ended by itself: {self.output().strip()[-400:]}")
+            how = f"has ended by itself with {self._popen.returncode}"
+            raise Ended(f"{self.command[0]} {how}: {self.output().strip()[-400:]}")
         return tree(self.pid)
 
     def wait_until_listening(self, port: int) -> None:
+        """Looks whose socket it is: a connection could be one to somebody else."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            self.pids()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            sockets = listening_sockets(port)
+            if any(has_open(pid, sockets) for pid in self.pids()):
                 return
             time.sleep(0.02)
         raise Refused(f"{self.command[0]} does not listen on port {port}: {self.output()[-400:]}")
+
+    def finish(self) -> None:
+        """stop(), and refuses what had ended before, and what does not end well.
+
+        It ends well with 0, or by the SIGTERM that it is sent, where it has no handler for that.
+        """
+        try:
+            self.pids()
+        finally:
+            self.stop()
+        status = self._popen.poll()
+        if status not in (0, -signal.SIGTERM):
+            text = self.output().strip()[-400:]
+            raise Refused(f"{self.command[0]} ended with {status} after SIGTERM: {text}")
 
     def stop(self) -> None:
         """Ends the whole group: a child may live a little longer than its parent, or not listen."""

@@ -1,14 +1,20 @@
 """Unit tests of the benchmark: python3 -B -m unittest bench.http.http_test"""
 
 import contextlib
+import os
 import pathlib
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 import threading
 import unittest
 from collections.abc import Iterator
+from typing import cast
+from unittest import mock
 
+from bench.harness import process
 from bench.harness.errors import Refused
 from bench.http import __main__ as program
 from bench.http import check, paced, plan, report, servers, targets, wrk
@@ -110,12 +116,59 @@ class ServersTest(unittest.TestCase):
     def test_a_silent_fallback_is_refused(self) -> None:
         class Started:
             def output(self) -> str:
-                return "hello: listening on 127.0.0.1:1; model reactor; backend epoll_et; shards 1"
+                return "hello: listening on 127.0.0.1:7; model reactor; backend epoll_et; shards 1\n"
 
-        server = servers.by_name("quintet-io_uring")
-        running = servers.Running(server, Started(), 1)  # type: ignore[arg-type]
+        started = cast(process.Process, Started())
+        self.assertEqual(servers.by_name("quintet-epoll_et").read_start_line(started), 7)
         with self.assertRaisesRegex(Refused, "asked for io_uring and runs on epoll_et"):
-            running.check_backend()
+            servers.by_name("quintet-io_uring").read_start_line(started)
+
+    def test_a_port_that_was_taken_meanwhile_is_chosen_again(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = other.getsockname()[1]
+            free = process.free_port()
+            with self._choosing(taken, taken, free), self._listener() as running:
+                self.assertEqual(running.port, free)
+            with self._choosing(taken, taken, taken), self.assertRaises(Refused):
+                self._listener().__enter__()
+
+    def test_a_server_that_crashed_is_refused(self) -> None:
+        for number, reason in ((signal.SIGSEGV, "by itself with -11"), (signal.SIGTERM, "itself")):
+            with self.subTest(number), self.assertRaisesRegex(Refused, reason):
+                with self._listener() as running:
+                    os.kill(running.process.pid, number)
+                    while running.process.running():
+                        pass
+
+    def test_a_server_that_does_not_end_well_is_refused(self) -> None:
+        handler = "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit({}));"
+        with self._listener(handler.format(0)):
+            pass
+        with self.assertRaisesRegex(Refused, "ended with 3 after SIGTERM"):
+            with self._listener(handler.format(3)):
+                pass
+        with self.assertRaisesRegex(ValueError, "of the first"), self._listener(handler.format(3)):
+            raise ValueError("the reason of the first is told")
+
+    def _listener(self, first: str = "") -> servers.Running:
+        """A server that only listens, after `first`."""
+        script = (
+            f"import socket, sys, time; {first} "
+            "listener = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
+        )
+
+        def command(_: servers.Paths, port: int, __: pathlib.Path) -> list[str]:
+            return [sys.executable, "-c", script, str(port)]
+
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        paths = servers.Paths(pathlib.Path("/nonexistent"), pathlib.Path(directory.name))
+        server = servers.Server("listener", "peer", command, sys.executable.rpartition("/")[2])
+        return server.start(paths, min(os.sched_getaffinity(0)))
+
+    @staticmethod
+    def _choosing(*ports: int) -> contextlib.AbstractContextManager[object]:
+        return mock.patch.object(process, "free_port", side_effect=ports)
 
     def test_what_is_not_there_is_told(self) -> None:
         nowhere = servers.Paths(pathlib.Path("/nonexistent"), pathlib.Path("/nonexistent"))

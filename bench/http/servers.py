@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from bench.harness import process
 from bench.harness.errors import Missing, Refused
 
 START_LINE_SECONDS = 5.0
+# Another program may take the port that was chosen for a server before it listens there.
+START_ATTEMPTS = 3
 BACKENDS = ("select", "poll", "epoll_lt", "epoll_et", "io_uring")
 
 
@@ -23,7 +26,8 @@ class Paths:
         return self.build / "bench" / "http" / name
 
 
-# From paths, port and a directory of its own to the command line.
+# From paths, port and a directory of its own to the command line. A server with a backend gets port
+# 0, for any, and says in its start line which it is.
 MakeCommand = Callable[[Paths, int, pathlib.Path], list[str]]
 
 
@@ -33,7 +37,7 @@ class Server:
     kind: str  # "quintet", "floor" or "peer"
     make_command: MakeCommand
     program: str  # name on PATH, or path below the build directory
-    backend: str = ""
+    backend: str = ""  # that the start line is to name; empty where there is no such line
     version: tuple[str, ...] = ()
     note: str = ""
 
@@ -49,9 +53,19 @@ class Server:
     def start(self, paths: Paths, core: int, seccomp: bool = False) -> "Running":
         if reason := self.missing(paths):
             raise Missing(f"{self.name}: {reason}")
-        port = process.free_port()
-        directory = paths.scratch / f"{self.name}.{port}"
-        directory.mkdir(parents=True)
+        attempts = 1 if self.backend else START_ATTEMPTS
+        while True:
+            attempts -= 1
+            port = 0 if self.backend else process.free_port()
+            try:
+                return self._start_on(port, paths, core, seccomp)
+            except process.Ended:
+                if attempts == 0:
+                    raise
+
+    def _start_on(self, port: int, paths: Paths, core: int, seccomp: bool) -> "Running":
+        directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}.", dir=paths.scratch))
+        directory.chmod(0o755)  # servers may give up their privileges
         command = self.make_command(paths, port, directory)
         if seccomp:
             wrapper = paths.helper("under_seccomp")
@@ -59,14 +73,29 @@ class Server:
                 raise Missing("under_seccomp is not built (Debian: libseccomp-dev)")
             command = [str(wrapper), *command]
         started = process.Process(command, core, directory / "log")
-        running = Running(self, started, port)
         try:
+            if self.backend:
+                port = self.read_start_line(started)
             started.wait_until_listening(port)
-            running.check_backend()
         except BaseException:
             started.stop()
             raise
-        return running
+        return Running(self, started, port)
+
+    def read_start_line(self, started: process.Process) -> int:
+        """The port. The line names the backend in use, too: a fallback must not pass for what was
+        asked."""
+        pattern = r"listening on 127\.0\.0\.1:(\d+);(?:.*;)? backend ([a-z_]+).*\n"
+        deadline = time.monotonic() + START_LINE_SECONDS
+        while not (match := re.search(pattern, started.output())):
+            started.pids()
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.name} does not tell its port and backend")
+            time.sleep(0.02)
+        port, active = match.groups()
+        if active != self.backend:
+            raise Refused(f"{self.name} was asked for {self.backend} and runs on {active}")
+        return int(port)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,23 +107,12 @@ class Running:
     def __enter__(self) -> "Running":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.process.stop()
-
-    def check_backend(self) -> None:
-        """The start line names the backend in use: a fallback must not pass for what was asked."""
-        if not self.server.backend:
-            return
-        deadline = time.monotonic() + START_LINE_SECONDS
-        while not (match := re.search(r"; backend ([a-z_]+)", self.process.output())):
-            if time.monotonic() > deadline:
-                raise Refused(f"{self.server.name} does not tell its backend")
-            time.sleep(0.02)  # it may listen before it prints
-        active = match.group(1)
-        if active != self.server.backend:
-            raise Refused(
-                f"{self.server.name} was asked for {self.server.backend} and runs on {active}"
-            )
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """What was measured counts only of a server that lived until it was told to end."""
+        if error is None:
+            self.process.finish()
+        else:
+            self.process.stop()
 
 
 def _quintet(backend: str) -> Server:
