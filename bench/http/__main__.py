@@ -1,9 +1,9 @@
 """The hello benchmark: what an HTTP request costs on Quintet, on its floors and on other servers.
 
-    ./dev bench http              everything, about an hour; writes docs/performance/http.*
-    ./dev bench http --targets    what the figures to reach need, about two thirds of that
+    ./dev bench http              everything, about 45 minutes; writes docs/performance/http.*
+    ./dev bench http --targets    what the figures to reach need, about 25 minutes
     ./dev bench http --seccomp    everything under a seccomp filter; writes http-seccomp.*
-    ./dev bench http --quick      one short round, about ten seconds; writes nothing
+    ./dev bench http --quick      one short round, some ten seconds; writes nothing
     ./dev bench http --help       servers, connections, seconds, rounds and more
 
 What is measured, and why so
@@ -19,7 +19,12 @@ What is measured, and why so
   with quartiles. Machines change their speed from minute to minute; virtual ones by a third.
 
   wrk loads as fast as replies come. At a speed that the server sets, latencies say little, so they
-  are taken apart from that, at a fixed rate, by paced_load (why not by h2load: see there).
+  are taken apart from that, at a fixed rate, by paced_load (why not by h2load: see there), of each
+  server once at each number of connections; of 256, where they are compared, in each comparison.
+
+  Clients that repeat themselves cost Quintet less: it does not read a head that equals the last one
+  octet by octet. wrk sends nothing else, so "64 varied" asks with another query and another field
+  each time. The difference to 64 connections shows what reading costs, and 36 octets more.
 
   wrk spends more on a request than the leanest servers do. Then it is the limit, and the row says
   so: the server sleeps in between, finds fewer connections ready at each wait and makes more waits
@@ -29,7 +34,8 @@ What is measured, and why so
 
 When it refuses
 
-  A wrong reply, an error that wrk or paced_load counts, a process that ends, a backend that is not
+  A wrong reply, an error that wrk or paced_load counts, a process that ends or that does not end
+  well when told to (with 0, or by the SIGTERM it has no handler for), a backend that is not
   the one asked for (the start line tells it), and a machine so busy that a server measured against
   itself differs by more than --noise-bound: then there is no report, and the exit code is 1.
   --noisy reports all the same, and says so at the top.
@@ -43,6 +49,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 
 from bench.harness import environment
@@ -50,15 +57,14 @@ from bench.harness.errors import Missing, Refused
 from bench.http import check, plan, report, scenarios, servers
 from bench.http.measure import Bench, Settings
 from bench.http.results import Results
-from bench.http.scenarios import Scenario
+from bench.http.scenarios import PIPELINED, TAILS, VARIED, Scenario
 from bench.http.servers import Paths, Server
-from bench.http.targets import PIPELINED
 
 SKIPPED = 77  # what ctest takes for "skipped"
 REFERENCE = "floor-epoll_et"
 NOISE_SCENARIO = Scenario(64)
 QUICK = ("quintet-epoll_et", "floor-epoll_et")
-TARGET_SCENARIOS = (Scenario(64), Scenario(256), Scenario(1000), PIPELINED)
+TARGET_SCENARIOS = (Scenario(64), TAILS, Scenario(1000), PIPELINED, VARIED)
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -69,8 +75,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
                         help="comma-separated: quintet, floor, peer, or names such as "
                         "quintet-io_uring, floor-poll, nginx (%(default)s)")
     parser.add_argument("--connections", default="", metavar="LIST",
-                        help="comma-separated counts; 64x16 is 64 connections pipelined 16 "
-                        "(1,16,64,256,1000,64x16)")
+                        help="comma-separated counts; 64x16 is 64 connections pipelined 16, "
+                        "64varied sends no head twice running "
+                        "(1,16,64,256,1000,64x16,64varied)")
     parser.add_argument("--pairs", type=int, default=7, help="rounds (%(default)s)")
     parser.add_argument("--seconds", type=int, default=1, help="of each run (%(default)s)")
     parser.add_argument("--latency-seconds", type=float, default=1.0,
@@ -79,7 +86,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
                         help="requests/s for latencies; 0: half of what the floor of epoll_et "
                         "reaches with that many connections (%(default)s)")
     parser.add_argument("--targets", action="store_true",
-                        help="only what the figures to reach need")
+                        help="only what the figures to reach need, and varied heads")
     parser.add_argument("--seccomp", action="store_true", help="servers under a seccomp filter")
     parser.add_argument("--noise-bound", type=float, default=0.05, metavar="SHARE",
                         help="refuse above this much noise (%(default)s)")
@@ -96,8 +103,11 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def parse_scenarios(text: str) -> list[Scenario]:
     found = []
     for word in text.split(","):
-        connections, _, pipeline = word.partition("x")
-        scenario = Scenario(int(connections), int(pipeline or 1))
+        digits = word.removesuffix("varied")
+        connections, _, pipeline = digits.partition("x")
+        scenario = Scenario(int(connections), int(pipeline or 1), digits != word)
+        if scenario.pipelined and scenario.varied:
+            raise ValueError(f"{word!r}: pipelined requests are all equal")
         if scenario.connections < 1 or scenario.pipeline < 1:
             raise ValueError(f"{word!r} is no number of connections")
         found.append(scenario)
@@ -138,6 +148,7 @@ def usable(chosen: Sequence[Server], paths: Paths, core: int, seccomp: bool,
             with server.start(paths, core, seccomp) as running:
                 check.verify(running.port)
                 check.verify(running.port, scenarios.PIPELINE)
+                check.verify(running.port, scenarios.PIPELINE, varied=True)
         except Refused as refusal:
             # A machine without io_uring can still measure the rest. A wrong backend cannot pass.
             if server.backend != "io_uring" or "runs on" in str(refusal):
@@ -187,7 +198,7 @@ def prepare(options: argparse.Namespace) -> tuple[list[Server], list[Scenario]]:
     if options.quick:
         options.pairs, options.seconds, options.latency_seconds = 1, 1, 0.5
         options.rate = options.rate or 2000
-        wanted = [Scenario(16)]
+        wanted = [Scenario(16), VARIED]
     return chosen, wanted
 
 
@@ -228,16 +239,20 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
         results,
     )
     reference = next((server for server in found if server.name == REFERENCE), found[0])
+    groups = plan.groups(found, options.seccomp, filters)
+    steps = plan.steps(groups, wanted, options.targets)
+    minutes = bench.estimate_seconds(steps, noise=not options.quick) / 60
+    print(f"this takes about {minutes:.1f} minutes", file=sys.stderr)
+    began = time.monotonic()
     if not options.quick:
         measure_noise(bench, results, reference, "before", options)
-    groups = plan.groups(found, options.seccomp, filters)
-    for scenario in wanted:
-        if options.latency_seconds > 0 and not scenario.pipelined:
-            bench.calibrate(reference, scenario)
-        for group in groups:
-            bench.run_group(group, scenario)
+    for step in steps:
+        if options.latency_seconds > 0 and step.timed:
+            bench.calibrate(reference, step.scenario)
+        bench.run(step)
     if not options.quick:
         measure_noise(bench, results, reference, "after", options)
+    print(f"took {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
     return results
 
 

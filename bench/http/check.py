@@ -23,13 +23,22 @@ def split_reply(data: bytes) -> tuple[bytes, bytes, bytes] | None:
     return (head, rest[:size], rest[size:]) if len(rest) >= size else None
 
 
-def verify(port: int, count: int = 1) -> bytes:
-    """Sends `count` requests at once and demands as many right replies. Returns the first whole."""
-    request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+def _request(port: int, number: int | None) -> bytes:
+    query = "" if number is None else f"?number={number}"
+    field = "" if number is None else f"X-Request-Id: {number}\r\n"
+    return f"GET /{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{field}\r\n".encode()
+
+
+def verify(port: int, count: int = 1, varied: bool = False) -> bytes:
+    """Sends `count` requests at once and demands as many right replies. Returns the first whole.
+
+    `varied`: as varied.lua makes them.
+    """
+    requests = b"".join(_request(port, number if varied else None) for number in range(count))
     first = b""
     try:
         with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as peer:
-            peer.sendall(request * count)
+            peer.sendall(requests)
             data = b""
             for number in range(count):
                 while (reply := split_reply(data)) is None:

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import socketserver
 import sys
 import tempfile
 import threading
@@ -18,8 +19,9 @@ from bench.harness import process
 from bench.harness.errors import Refused
 from bench.http import __main__ as program
 from bench.http import check, paced, plan, report, servers, targets, wrk
+from bench.http.measure import Bench, Settings
 from bench.http.results import Results, Row, Sample
-from bench.http.scenarios import Scenario
+from bench.http.scenarios import ALL, PIPELINED, TAILS, VARIED, Scenario
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
 WRK = """Running 1s test @ http://127.0.0.1:1/
@@ -28,6 +30,35 @@ WRK = """Running 1s test @ http://127.0.0.1:1/
 Requests/sec:  67194.00
 """
 LATENCIES = paced.Latencies(1000, 20.0, 30.0, 60.0, 90.0, 120.0, 3.0, 0)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[tuple[int, list[bytes]]]:
+    """A server that keeps what it was asked, in the order in which it came."""
+    heads: list[bytes] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            head = b""
+            with contextlib.suppress(ConnectionError):
+                for line in self.rfile:
+                    head += line
+                    if line == b"\r\n":
+                        heads.append(head)
+                        head = b""
+                        self.wfile.write(REPLY)
+
+    class Threads(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Threads(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1], heads
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager
@@ -71,7 +102,29 @@ class CheckTest(unittest.TestCase):
             check.verify(port, 16)
 
 
+    def test_varied_requests_differ(self) -> None:
+        with recording() as (port, heads):
+            check.verify(port, 3)
+            check.verify(port, 3, varied=True)
+        self.assertEqual(len(set(heads[:3])), 1)
+        self.assertEqual(len(set(heads[3:])), 3)
+
+
 class WrkTest(unittest.TestCase):
+    def test_varied_heads_are_equally_long_and_never_repeat_the_one_before(self) -> None:
+        if shutil.which("wrk") is None:
+            self.skipTest("wrk is not installed")
+        core = min(os.sched_getaffinity(0))
+        with recording() as (port, heads):
+            wrk.run(port, Scenario(4, varied=True), 1, core)
+        self.assertGreater(len(heads), 100)
+        self.assertEqual(len({len(head) for head in heads}), 1)
+        self.assertGreater(len(set(heads)), 64)
+        self.assertFalse(any(one == next_one for one, next_one in zip(heads, heads[1:])))
+        with recording() as (port, heads):
+            wrk.run(port, Scenario(4), 1, core)
+        self.assertEqual(len(set(heads)), 1)
+
     def test_counts(self) -> None:
         self.assertEqual(wrk.parse(WRK), (73914, 1.10))
 
@@ -107,6 +160,62 @@ class PlanTest(unittest.TestCase):
             [group.members for group in plan.groups(pair, False)], [("quintet-epoll_et", "nginx")]
         )
 
+    def test_peers_share_a_measurement_of_ours(self) -> None:
+        peers = [server for server in servers.everything() if server.kind == "peer"]
+        ours = [servers.by_name(name) for name in plan.COMPARED]
+        names = [peer.name for peer in peers]
+        found = [group.members for group in plan.groups([*ours, *peers[:4]], True)]
+        self.assertIn((names[1], plan.COMPARED[0], names[0], plan.COMPARED[1], names[2]), found)
+        self.assertIn((plan.COMPARED[0], names[3], plan.COMPARED[1]), found)
+
+    def test_what_is_not_compared_is_measured_once(self) -> None:
+        everything = servers.everything()
+        steps = plan.steps(plan.groups(everything, False), ALL)
+        for scenario in ALL:
+            taken = [step for step in steps if step.scenario == scenario]
+            for server in everything:
+                with self.subTest(scenario.name, server=server.name):
+                    timed = sum(server.name in step.timed for step in taken)
+                    again = scenario == TAILS and server.name in plan.COMPARED
+                    self.assertEqual(timed, 4 if again else scenario.at_fixed_rate)
+                    for seccomp in (False, True):
+                        counted = sum(
+                            server.name in step.counted
+                            for step in taken
+                            if step.group.seccomp == seccomp
+                        )
+                        ran = any(
+                            server.name in step.group.members
+                            for step in taken
+                            if step.group.seccomp == seccomp
+                        )
+                        self.assertEqual(counted, ran)
+
+    def test_targets_need_the_compared_latencies_only(self) -> None:
+        groups = plan.groups(servers.everything(), False)
+        for step in plan.steps(groups, program.TARGET_SCENARIOS, targets_only=True):
+            kinds = {servers.by_name(name).kind for name in step.group.members}
+            compared = step.scenario == TAILS and "peer" in kinds
+            self.assertEqual(step.timed, frozenset(step.group.members if compared else ()))
+
+    def test_latencies_are_taken_also_where_all_is_under_seccomp(self) -> None:
+        steps = plan.steps(plan.groups(servers.everything(), True), [Scenario(64)])
+        self.assertTrue(all(step.timed == step.counted for step in steps))
+
+    def test_a_full_run_takes_three_quarters_of_an_hour(self) -> None:
+        options = program.parse_arguments([])
+        chosen, wanted = program.prepare(options)
+        self.assertEqual(options.pairs, 7)
+        nowhere = servers.Paths(pathlib.Path("/nonexistent"), pathlib.Path("/nonexistent"))
+        settings = Settings(
+            nowhere, 0, 1, options.pairs, options.seconds, options.latency_seconds, options.rate,
+            count_calls=False, warm_up=True,
+        )
+        steps = plan.steps(plan.groups(chosen, False), wanted)
+        seconds = Bench(settings, results()).estimate_seconds(steps, noise=True)
+        self.assertLess(seconds, 45 * 60)
+        self.assertGreater(seconds, 30 * 60)
+
     def test_all_under_seccomp(self) -> None:
         groups = plan.groups(servers.everything(), True)
         self.assertTrue(all(group.seccomp for group in groups))
@@ -116,7 +225,7 @@ class ServersTest(unittest.TestCase):
     def test_a_silent_fallback_is_refused(self) -> None:
         class Started:
             def output(self) -> str:
-                return "hello: listening on 127.0.0.1:7; model reactor; backend epoll_et; shards 1\n"
+                return "hello: listening on 127.0.0.1:7; model x; backend epoll_et; shards 1\n"
 
         started = cast(process.Process, Started())
         self.assertEqual(servers.by_name("quintet-epoll_et").read_start_line(started), 7)
@@ -236,6 +345,25 @@ class ResultsTest(unittest.TestCase):
 
 
 class ReportTest(unittest.TestCase):
+    def test_varied_heads_are_shown_beside_equal_ones(self) -> None:
+        both = results()
+        for each in results().rows:
+            each.scenario = VARIED
+            both.rows.append(each)
+        self.assertEqual(Results.from_json(both.to_json()), both)
+        self.assertEqual(
+            [each.what for each in targets.measured(both)],
+            [each.what for each in targets.measured(results())],
+        )
+        text = report.markdown_text(both, "http")
+        self.assertIn("| CPU per request | 64 | 64 varied |", text)
+        self.assertIn("### 64 connections, varied heads\n", text)
+        self.assertIn("no head equals the one before", text)
+        self.assertNotIn("no head equals the one before", report.markdown_text(results(), "http"))
+        scripts = [script(pathlib.Path("plot.svg")) for _, _, script in report._plots(both)]
+        self.assertEqual(sum("64 varied" in script for script in scripts), 2)
+        self.assertEqual(sum("varied heads" in script for script in scripts), 1)
+
     def test_a_run_under_seccomp_has_the_same_tables_and_plots(self) -> None:
         plain, filtered = results(), results()
         filtered.options["seccomp"] = True
@@ -278,10 +406,11 @@ class ReportTest(unittest.TestCase):
 class ArgumentsTest(unittest.TestCase):
     def test_scenarios(self) -> None:
         self.assertEqual(
-            program.parse_scenarios("1,64x16"), [Scenario(1), Scenario(64, 16)]
+            program.parse_scenarios("1,64x16,64varied"), [Scenario(1), PIPELINED, VARIED]
         )
-        with self.assertRaises(ValueError):
-            program.parse_scenarios("0")
+        for wrong in ("0", "varied", "64x16varied"):
+            with self.subTest(wrong), self.assertRaises(ValueError):
+                program.parse_scenarios(wrong)
 
     def test_servers_by_kind_and_name(self) -> None:
         names = {server.name for server in program.choose_servers("floor,nginx")}

@@ -10,12 +10,18 @@ from collections.abc import Callable, Sequence
 from bench.harness import cpu, process, summary, syscalls
 from bench.harness.errors import Refused
 from bench.http import check, paced, wrk
-from bench.http.plan import Group
+from bench.http.plan import Group, Step
 from bench.http.results import Results, Row, Sample
 from bench.http.scenarios import Scenario
 from bench.http.servers import Paths, Running, Server, by_name
 
 CALIBRATION_RUNS = 3
+PREPARATION_SECONDS = 1  # a run that warms up, or counts calls and warms up with that
+# What a run takes beyond its seconds, for the estimate: wrk looks ten times a second whether it is
+# to end.
+WRK_EXTRA_SECONDS = 0.12
+PACED_EXTRA_SECONDS = 0.04
+START_AND_STOP_SECONDS = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Bench:
         )
 
     def count_calls(self, running: Running, row: Row) -> None:
-        """A run of its own: counting costs something."""
+        """A run of its own, before the others: counting costs something."""
         settings = self._settings
         pids = running.process.pids()
         counter: syscalls.Tracepoint | syscalls.Strace
@@ -95,7 +101,7 @@ class Bench:
             table = settings.paths.scratch / f"strace.{running.port}"
             counter = syscalls.Strace(pids, table)
         try:
-            load = wrk.run(running.port, row.scenario, 1, settings.client_core)
+            load = wrk.run(running.port, row.scenario, PREPARATION_SECONDS, settings.client_core)
             counts = counter.read()
         finally:
             counter.close()
@@ -117,18 +123,36 @@ class Bench:
         self._rates[scenario.connections] = rate
         self._results.rates[scenario.name] = rate
 
+    # ---- Time ----
+
+    def estimate_seconds(self, steps: Sequence[Step], noise: bool) -> float:
+        """Of steps and calibration, and of a_against_a() before and after."""
+        settings = self._settings
+        prepare = PREPARATION_SECONDS + WRK_EXTRA_SECONDS
+        load = settings.seconds + WRK_EXTRA_SECONDS
+        with_latencies = settings.latency_seconds > 0
+        paced = settings.latency_seconds + PACED_EXTRA_SECONDS if with_latencies else 0.0
+        total = 4 * (prepare + settings.pairs * load) if noise else 0.0
+        for step in steps:
+            members = len(step.group.members)
+            prepared = members if settings.warm_up else len(step.counted) * settings.count_calls
+            total += members * (START_AND_STOP_SECONDS + settings.pairs * load)
+            total += prepared * prepare + len(step.timed) * settings.pairs * paced
+        if with_latencies and not settings.rate:
+            total += len({step.scenario for step in steps if step.timed}) * CALIBRATION_RUNS * load
+        return total
+
     # ---- Groups ----
 
-    def run_group(self, group: Group, scenario: Scenario) -> None:
+    def run(self, step: Step) -> None:
         try:
-            self._run_group(group, scenario)
+            self._run(step)
         except Refused as refusal:
-            where = f"{' and '.join(group.members)}, {scenario.name} connections"
+            where = f"{' and '.join(step.group.members)}, {step.scenario.name} connections"
             raise Refused(f"{where}: {refusal}") from None
 
-    def _run_group(self, group: Group, scenario: Scenario) -> None:
-        settings = self._settings
-        with_latencies = settings.latency_seconds > 0 and not scenario.pipelined
+    def _run(self, step: Step) -> None:
+        settings, group, scenario = self._settings, step.group, step.scenario
         with contextlib.ExitStack() as stack:
             members: list[tuple[Running, Row]] = []
             for place, name in enumerate(group.members):
@@ -136,22 +160,24 @@ class Bench:
                 running = stack.enter_context(
                     server.start(settings.paths, settings.server_core, group.seccomp)
                 )
-                check.verify(running.port, scenario.pipeline)
+                check.verify(running.port, scenario.pipeline, scenario.varied)
                 row = Row(group.name, name, server.kind, group.seccomp, scenario, place)
                 members.append((running, row))
                 self._results.rows.append(row)
-            for running, _ in members if settings.warm_up else ():
-                wrk.run(running.port, scenario, 1, settings.client_core)
+            for running, row in members:
+                if settings.count_calls and row.server in step.counted:
+                    self.count_calls(running, row)
+                elif settings.warm_up:
+                    wrk.run(running.port, scenario, PREPARATION_SECONDS, settings.client_core)
             for number in range(settings.pairs):
                 order = members if number % 2 == 0 else members[::-1]
                 for running, row in order:
                     row.samples.append(self.throughput(running, scenario))
-                for running, row in order if with_latencies else ():
-                    row.latencies.append(self.latencies(running, scenario))
+                for running, row in order if settings.latency_seconds > 0 else ():
+                    if row.server in step.timed:
+                        row.latencies.append(self.latencies(running, scenario))
             for running, row in members:
                 row.peak_rss_bytes = cpu.peak_rss_bytes(running.process.pids())
-            for running, row in members if settings.count_calls else ():
-                self.count_calls(running, row)
         self._report_progress(group, scenario, [row for _, row in members])
 
     def _report_progress(self, group: Group, scenario: Scenario, rows: Sequence[Row]) -> None:
@@ -177,7 +203,7 @@ class Bench:
                 for _ in range(2)
             ]
             for running in pair:
-                wrk.run(running.port, scenario, 1, settings.client_core)
+                wrk.run(running.port, scenario, PREPARATION_SECONDS, settings.client_core)
             first: list[float] = []
             second: list[float] = []
             for number in range(settings.pairs):

@@ -3,15 +3,20 @@
 A group is a few servers that are asked one after another, a second each, round after round, first
 forwards, then backwards. Ratios are taken inside one round only: the speed of a machine, above all
 of a virtual one, changes from minute to minute by more than what is to be shown.
+
+A server is in several groups, and what is not made a ratio of is measured in the first of them.
 """
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from bench.http.scenarios import TAILS, Scenario
 from bench.http.servers import Server
 
 # What peers are compared with: the backend that `auto` takes, and the one it falls back to.
 COMPARED = ("quintet-epoll_et", "quintet-io_uring")
+# As many share one measurement of ours. Between two runs of a ratio then lie at most two others.
+PEERS_AT_A_TIME = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +59,50 @@ def groups(servers: Sequence[Server], seccomp: bool, filters: bool = True) -> li
     found.append(Group("io_uring and epoll_et", both, seccomp))
     if filters and not seccomp:
         found.append(Group("io_uring and epoll_et under seccomp", both, True))
-    for server in servers:
-        if server.kind == "peer":
-            # Each of ours beside the peer.
-            found.append(Group(server.name, (COMPARED[0], server.name, COMPARED[1]), seccomp))
+    peers = [server.name for server in servers if server.kind == "peer"]
+    for first in range(0, len(peers), PEERS_AT_A_TIME):
+        some = peers[first : first + PEERS_AT_A_TIME]
+        # Ours and theirs take turns.
+        members = (*some[1:2], COMPARED[0], some[0], COMPARED[1], *some[2:])
+        found.append(Group(" and ".join(some), members, seccomp))
     left = [group.without(set(group.members) - names) for group in found]
     compared = [group for group in left if len(group.members) > 1]
     # What is compared with nothing is measured all the same, unless a group above does.
     done = {name for group in compared for name in group.members}
     alone = [group for group in left if len(group.members) == 1 and group.seccomp == seccomp]
     return compared + [group for group in alone if group.members[0] not in done]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A group in a scenario."""
+
+    group: Group
+    scenario: Scenario
+    timed: frozenset[str]  # whose latencies at the fixed rate are taken
+    counted: frozenset[str]  # whose system calls are counted
+
+
+def steps(
+    found: Sequence[Group], scenarios: Sequence[Scenario], targets_only: bool = False
+) -> list[Step]:
+    """`targets_only`: no latencies but those that are compared."""
+    plain = [group for group in found if not group.seccomp] or found
+    timed: set[tuple[str, Scenario]] = set()
+    counted: set[tuple[str, Scenario, bool]] = set()
+    made = []
+    for scenario in scenarios:
+        for group in found:
+            peers = [name for name in group.members if not name.startswith(("quintet-", "floor-"))]
+            names = frozenset(group.members)
+            compared = scenario == TAILS and bool(peers)
+            new = frozenset(name for name in names if (name, scenario) not in timed)
+            if group not in plain or not scenario.at_fixed_rate or targets_only:
+                new = frozenset()
+            uncounted = frozenset(
+                name for name in names if (name, scenario, group.seccomp) not in counted
+            )
+            made.append(Step(group, scenario, names if compared else new, uncounted))
+            timed |= {(name, scenario) for name in made[-1].timed}
+            counted |= {(name, scenario, group.seccomp) for name in uncounted}
+    return made

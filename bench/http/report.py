@@ -9,7 +9,7 @@ from bench.harness.markdown import figure
 from bench.http import targets
 from bench.http.plan import COMPARED
 from bench.http.results import Results, Row
-from bench.http.scenarios import Scenario
+from bench.http.scenarios import TAILS, VARIED, Scenario
 from bench.http.servers import BACKENDS
 
 MARK_NOISY = "**The machine was too noisy for these figures; they are shown only because it was \
@@ -92,13 +92,11 @@ def _absolute(results: Results) -> str:
             servers = _servers(results, scenario, seccomp)
             if not servers:
                 continue
-            title = f"{scenario.connections} connection" + "s" * (scenario.connections > 1)
-            if scenario.pipelined:
-                title += f", pipelined {scenario.pipeline}"
-            if seccomp:
-                title += ", under a seccomp filter"
+            title = scenario.title + (", under a seccomp filter" if seccomp else "")
             rate = results.rates.get(scenario.name)
-            said = f"Latencies at {rate:,.0f} requests/s.\n\n" if rate else ""
+            found = [row for each in servers for row in results.find(each, scenario, seccomp)]
+            timed = rate and any(row.latencies for row in found)
+            said = f"Latencies at {rate:,.0f} requests/s.\n\n" if timed else ""
             rows = [_absolute_row(results, server, scenario, seccomp) for server in servers]
             text += f"### {title}\n\n{said}{markdown.table(head, rows)}\n"
     return text
@@ -159,6 +157,11 @@ server so that it finds more connections ready per wait than it would have"}
         "CPU is that of the server's whole process tree, the kernel's work for it included. "
         "Latencies are counted from when a request was due (open model, no coordinated omission).",
     ]
+    if any(scenario.varied for scenario in _scenarios(results)):
+        lines.append(
+            "Requests are equal octet by octet, and Quintet does not read a head again that equals "
+            "the last one. Where it says \"varied\", no head equals the one before."
+        )
     if results.calls_counted_by:
         lines.append(f"System calls were counted by {count[results.calls_counted_by]}.")
     noise = ", ".join(f"{when} {value:.1%}" for when, value in results.noise.items())
@@ -239,11 +242,11 @@ def _plots(results: Results) -> list[Plot]:
         # Not microseconds: these servers ran at different times.
         others = [each for each in COMPARED if each != ours and _ran(results, each)] + peers
         bars: list[gnuplot.Line] = []
-        for each in (scenario for scenario in targets.MANY if scenario in scenarios):
+        for each in (each for each in (*targets.MANY, VARIED) if each in scenarios):
             ratios = [results.cpu_ratio(other, ours, each) for other in others]
             values = [ratio.median if ratio else None for ratio in ratios]
             if any(values):
-                bars.append(gnuplot.Line(f"{each.name} connections", values))
+                bars.append(gnuplot.Line(each.title, values))
         peers_title = f"CPU per request over that of {ours} in the same rounds"
         if bars:
             found.append((
@@ -263,7 +266,7 @@ def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:
         return [
             _median([
                 getattr(each, metric)
-                for row in results.find(server, Scenario(256))
+                for row in results.find(server, TAILS)
                 for each in row.latencies
                 if each is not None
             ])
@@ -274,7 +277,7 @@ def _tail_plot(results: Results, servers: Sequence[str]) -> list[Plot]:
                                                                   ("p99.9", "p99_9"))]
     if not any(bars[0].values):
         return []
-    title = "Latency at the same fixed rate, 256 connections"
+    title = f"Latency at the same fixed rate, {TAILS.title}"
     return [(
         "latency", title,
         lambda path: gnuplot.bars_script(

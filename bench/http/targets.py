@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from bench.harness import summary
 from bench.http.plan import COMPARED
 from bench.http.results import Results
-from bench.http.scenarios import PIPELINE, PIPELINED_CONNECTIONS, Scenario
+from bench.http.scenarios import PIPELINED, TAILS, Scenario
 from bench.http.servers import BACKENDS
 
-PIPELINED = Scenario(PIPELINED_CONNECTIONS, PIPELINE)
 # It has no HTTP of its own; what stands in does less than an HTTP server. Its ratios are shown, and
 # are no target.
 NOT_FULL_HTTP = frozenset({"libuv"})
@@ -86,11 +85,11 @@ def _peers(results: Results) -> Iterator[Target]:
                     )
     for peer in peers:
         for ours in COMPARED:
-            ratio = results.tail_ratio(ours, peer, Scenario(256))
+            ratio = results.tail_ratio(ours, peer, TAILS)
             if ratio:
                 yield Target(
-                    f"p99.9 at the fixed rate, {ours} / {peer}", Scenario(256), "at most 1.00",
-                    1.0, ratio,
+                    f"p99.9 at the fixed rate, {ours} / {peer}", TAILS, "at most 1.00", 1.0,
+                    ratio,
                 )
 
 

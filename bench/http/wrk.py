@@ -8,7 +8,7 @@ from bench.harness import process
 from bench.harness.errors import Refused
 from bench.http.scenarios import Scenario
 
-SCRIPT = pathlib.Path(__file__).with_name("pipeline.lua")
+DIRECTORY = pathlib.Path(__file__).parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +34,17 @@ def parse(text: str) -> tuple[int, float]:
     return requests, float(match.group(2)) * unit
 
 
+def command(port: int, scenario: Scenario, seconds: int) -> list[str]:
+    words = ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "5s"]
+    url = f"http://127.0.0.1:{port}/"
+    if scenario.pipelined and scenario.varied:
+        raise ValueError("pipelined requests are all equal")
+    if scenario.pipelined:
+        return [*words, "-s", str(DIRECTORY / "pipeline.lua"), url, "--", str(scenario.pipeline)]
+    return [*words, *(["-s", str(DIRECTORY / "varied.lua")] if scenario.varied else []), url]
+
+
 def run(port: int, scenario: Scenario, seconds: int, core: int) -> Load:
-    command = ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "5s"]
-    if scenario.pipelined:
-        command += ["-s", str(SCRIPT)]
-    command.append(f"http://127.0.0.1:{port}/")
-    if scenario.pipelined:
-        command += ["--", str(scenario.pipeline)]
-    text, cpu_seconds = process.run_pinned(command, core, seconds + 30)
+    text, cpu_seconds = process.run_pinned(command(port, scenario, seconds), core, seconds + 30)
     requests, elapsed = parse(text)
     return Load(requests, elapsed, cpu_seconds)
