@@ -20,7 +20,8 @@ What is measured, and why so
 
   wrk loads as fast as replies come. At a speed that the server sets, latencies say little, so they
   are taken apart from that, at a fixed rate, by paced_load (why not by h2load: see there), of each
-  server once at each number of connections; of 256, where they are compared, in each comparison.
+  server once at each number of connections; of 256, where they are compared, in each comparison;
+  under a filter with --seccomp only.
 
   Clients that repeat themselves cost Quintet less: it does not read a head that equals the last one
   octet by octet. wrk sends nothing else, so "64 varied" asks with another query and another field

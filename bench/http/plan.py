@@ -42,9 +42,17 @@ class Group:
             if set(pair) <= set(self.members):
                 found.append(pair)
         for name in self.members:
-            if not name.startswith(("quintet-", "floor-")):
+            if _is_peer(name):
                 found += [(ours, name) for ours in COMPARED if ours in self.members]
         return found
+
+    @property
+    def has_peer(self) -> bool:
+        return any(map(_is_peer, self.members))
+
+
+def _is_peer(name: str) -> bool:
+    return not name.startswith(("quintet-", "floor-"))
 
 
 def groups(servers: Sequence[Server], seccomp: bool, filters: bool = True) -> list[Group]:
@@ -87,22 +95,25 @@ def steps(
     found: Sequence[Group], scenarios: Sequence[Scenario], targets_only: bool = False
 ) -> list[Step]:
     """`targets_only`: no latencies but those that are compared."""
+    # What a filter changes is CPU time: no latencies there, unless everything is under one.
     plain = [group for group in found if not group.seccomp] or found
     timed: set[tuple[str, Scenario]] = set()
     counted: set[tuple[str, Scenario, bool]] = set()
     made = []
     for scenario in scenarios:
         for group in found:
-            peers = [name for name in group.members if not name.startswith(("quintet-", "floor-"))]
-            names = frozenset(group.members)
-            compared = scenario == TAILS and bool(peers)
-            new = frozenset(name for name in names if (name, scenario) not in timed)
-            if group not in plain or not scenario.at_fixed_rate or targets_only:
-                new = frozenset()
-            uncounted = frozenset(
-                name for name in names if (name, scenario, group.seccomp) not in counted
-            )
-            made.append(Step(group, scenario, names if compared else new, uncounted))
-            timed |= {(name, scenario) for name in made[-1].timed}
-            counted |= {(name, scenario, group.seccomp) for name in uncounted}
+            if scenario == TAILS and group.has_peer:
+                to_time = set(group.members)
+            elif scenario.at_fixed_rate and group in plain and not targets_only:
+                to_time = {name for name in group.members if (name, scenario) not in timed}
+            else:
+                to_time = set()
+            to_count = {
+                name
+                for name in group.members
+                if (name, scenario, group.seccomp) not in counted
+            }
+            made.append(Step(group, scenario, frozenset(to_time), frozenset(to_count)))
+            timed |= {(name, scenario) for name in to_time}
+            counted |= {(name, scenario, group.seccomp) for name in to_count}
     return made
