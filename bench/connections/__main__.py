@@ -33,7 +33,6 @@ from bench.connections.measure import Bench
 from bench.connections.results import Results
 from bench.harness import environment, summary
 from bench.harness.errors import Missing, Refused
-from bench.http import check
 from bench.http.__main__ import SKIPPED, choose_cores
 from bench.http.servers import BACKENDS, Paths, Server, by_name
 
@@ -93,16 +92,9 @@ def counts_for(backend: str, counts: Sequence[int]) -> list[int]:
 
 def usable(bench: Bench, results: Results, backend: str) -> bool:
     server = by_name(f"quintet-{backend}")
-    try:
-        with server.start(bench.paths, bench.server_core) as running:
-            check.verify(running.port)
-    except Refused as refusal:
-        # A machine without io_uring can still measure the rest. A wrong backend cannot pass.
-        if backend != "io_uring" or "runs on" in str(refusal):
-            raise
-        results.left_out.append(f"{server.name}: {refusal}")
-        return False
-    return True
+    if reason := server.try_out(bench.paths, bench.server_core):
+        results.left_out.append(f"{server.name}: {reason}")
+    return not reason
 
 
 def measure_noise(bench: Bench, results: Results, options: argparse.Namespace) -> None:

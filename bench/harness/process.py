@@ -34,6 +34,10 @@ def _on_core(core: int) -> Callable[[], None]:
 class Ended(Refused):
     """A program that was to run on has ended."""
 
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status  # below 0: the signal
+
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on at this moment; at the next somebody may."""
@@ -133,8 +137,9 @@ class Process:
 
     def pids(self) -> list[int]:
         if not self.running():
-            how = f"has ended by itself with {self._popen.returncode}"
-            raise Ended(f"{self.command[0]} {how}: {self.output().strip()[-400:]}")
+            status = int(self._popen.returncode)
+            text = f"{self.command[0]} has ended by itself with {status}: "
+            raise Ended(text + self.output().strip()[-400:], status)
         return tree(self.pid)
 
     def wait_until_listening(self, port: int) -> None:

@@ -55,7 +55,7 @@ from collections.abc import Sequence
 
 from bench.harness import environment
 from bench.harness.errors import Missing, Refused
-from bench.http import check, plan, report, scenarios, servers
+from bench.http import plan, report, scenarios, servers
 from bench.http.measure import Bench, Settings
 from bench.http.results import Results
 from bench.http.scenarios import PIPELINED, TAILS, VARIED, Scenario
@@ -142,21 +142,14 @@ def usable(chosen: Sequence[Server], paths: Paths, core: int, seccomp: bool,
     """Those that are here and answer rightly. Others are left out, with the reason."""
     found = []
     for server in chosen:
-        if reason := server.missing(paths):
-            results.left_out.append(f"{server.name}: {reason}")
-            continue
         try:
-            with server.start(paths, core, seccomp) as running:
-                check.verify(running.port)
-                check.verify(running.port, scenarios.PIPELINE)
-                check.verify(running.port, scenarios.PIPELINE, varied=True)
+            reason = server.try_out(paths, core, seccomp)
         except Refused as refusal:
-            # A machine without io_uring can still measure the rest. A wrong backend cannot pass.
-            if server.backend != "io_uring" or "runs on" in str(refusal):
-                raise Refused(f"{server.name}: {refusal}") from None
-            results.left_out.append(f"{server.name}: {refusal}")
-            continue
-        found.append(server)
+            raise Refused(f"{server.name}: {refusal}") from None
+        if reason:
+            results.left_out.append(f"{server.name}: {reason}")
+        else:
+            found.append(server)
     return found
 
 

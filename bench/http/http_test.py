@@ -249,6 +249,21 @@ class ServersTest(unittest.TestCase):
                     while running.process.running():
                         pass
 
+    def test_only_a_missing_io_uring_is_left_out(self) -> None:
+        core = min(os.sched_getaffinity(0))
+        with tempfile.TemporaryDirectory() as directory:
+            paths = servers.Paths(pathlib.Path("/nonexistent"), pathlib.Path(directory))
+
+            def ending(backend: str, words: str) -> servers.Server:
+                command = ["sh", "-c", words]
+                return servers.Server("it", "quintet", lambda *_: command, "sh", backend)
+
+            left_out = ending("io_uring", "echo no ring; exit 1").try_out(paths, core)
+            self.assertIn("no ring", left_out)
+            for server in (ending("io_uring", "kill -SEGV $$"), ending("poll", "exit 1")):
+                with self.assertRaises(Refused):
+                    server.try_out(paths, core)
+
     def test_a_server_that_does_not_end_well_is_refused(self) -> None:
         handler = "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit({}));"
         with self._listener(handler.format(0)):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from bench.harness import process
 from bench.harness.errors import Missing, Refused
+from bench.http import check
+from bench.http.scenarios import PIPELINE
 
 START_LINE_SECONDS = 5.0
 # Another program may take the port that was chosen for a server before it listens there.
@@ -48,6 +50,24 @@ class Server:
                 return f"{self.program} is not built"
         elif shutil.which(self.program) is None:
             return f"{self.program} is not installed"
+        return ""
+
+    def try_out(self, paths: Paths, core: int, seccomp: bool = False) -> str:
+        """Why it cannot run here; empty when it does, answers rightly and ends well. Refuses one
+        that runs and does not."""
+        if reason := self.missing(paths):
+            return reason
+        try:
+            running = self.start(paths, core, seccomp)
+        except process.Ended as ended:
+            # A machine without io_uring can still measure the rest. A crash is no such machine.
+            if self.backend == "io_uring" and ended.status > 0:
+                return str(ended)
+            raise
+        with running:
+            check.verify(running.port)
+            check.verify(running.port, PIPELINE)
+            check.verify(running.port, PIPELINE, varied=True)
         return ""
 
     def start(self, paths: Paths, core: int, seccomp: bool = False) -> "Running":
