@@ -164,9 +164,11 @@ class Buffers {
 
 class Server {
  public:
-  explicit Server(int listener) : listener_(listener), buffers_(ring_) { ArmAccept(); }
+  Server() : buffers_(ring_) {}
 
-  void Run() {
+  void Run(int listener) {
+    listener_ = listener;
+    ArmAccept();
     for (;;) {
       ring_.SubmitAndWait();
       ring_.Reap([this](const io_uring_cqe& cqe) { Handle(cqe); });
@@ -256,7 +258,7 @@ class Server {
   }
 
   Ring ring_;
-  const int listener_;
+  int listener_ = -1;
   Buffers buffers_;
   std::vector<int> to_arm_;
 };
@@ -265,6 +267,7 @@ class Server {
 }  // namespace quintet::floors
 
 int main(int argc, char** argv) {
-  const int listener = quintet::floors::Listen(argc, argv, "io_uring");
-  quintet::floors::Server(listener).Run();
+  // Who says that it listens has its ring.
+  quintet::floors::Server server;
+  server.Run(quintet::floors::Listen(argc, argv, "io_uring"));
 }
