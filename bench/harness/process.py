@@ -138,7 +138,7 @@ class Process:
     def pids(self) -> list[int]:
         if not self.running():
             status = int(self._popen.returncode)
-            text = f"{self.command[0]} has ended by itself with {status}: "
+            text = f"{self.command[0]} (status {status}) has ended by itself: "
             raise Ended(text + self.output().strip()[-400:], status)
         return tree(self.pid)
 

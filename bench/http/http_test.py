@@ -242,7 +242,7 @@ class ServersTest(unittest.TestCase):
                 self._listener().__enter__()
 
     def test_a_server_that_crashed_is_refused(self) -> None:
-        for number, reason in ((signal.SIGSEGV, "by itself with -11"), (signal.SIGTERM, "itself")):
+        for number, reason in ((signal.SIGSEGV, "status -11"), (signal.SIGTERM, "by itself")):
             with self.subTest(number), self.assertRaisesRegex(Refused, reason):
                 with self._listener() as running:
                     os.kill(running.process.pid, number)

@@ -84,6 +84,7 @@ class Server:
                     raise
 
     def _start_on(self, port: int, paths: Paths, core: int, seccomp: bool) -> "Running":
+        paths.scratch.mkdir(parents=True, exist_ok=True)
         directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}.", dir=paths.scratch))
         directory.chmod(0o755)  # servers may give up their privileges
         command = self.make_command(paths, port, directory)

@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from bench.http.scenarios import PIPELINE, PIPELINED_CONNECTIONS, Scenario
+from bench.http.scenarios import PIPELINED, Scenario
 from bench.variants.servers import AGAIN, BASE, HELLO_BACKENDS, hello
 
-SCENARIOS = (Scenario(64), Scenario(1000), Scenario(PIPELINED_CONNECTIONS, PIPELINE))
+SCENARIOS = (Scenario(64), Scenario(1000), PIPELINED)
 ALLOCATOR_SCENARIOS = (Scenario(1000),)
 
 
