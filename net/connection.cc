@@ -244,12 +244,12 @@ void Connection::OnSent(int32_t result) {
                  CloseMode::kClose);
     return;
   }
-  OnTaken(static_cast<size_t>(result));
+  OnTaken(sending_, static_cast<size_t>(result));
 }
 
-// The kernel has taken the first `bytes` of the output.
-void Connection::OnTaken(size_t bytes) {
-  sending_.Consume(bytes, pool());
+// The kernel has taken the first `bytes` of `output`.
+void Connection::OnTaken(ByteQueue& output, size_t bytes) {
+  output.Consume(bytes, pool());
   if (group_ == nullptr) return;
   ConnectionCounters::Add(group_->counters().bytes_out, bytes);
 }
@@ -384,10 +384,9 @@ void Connection::Flush() {
   if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
   // What a short send has left waits for room in the socket, where SendNow() would ask in vain.
   if (sending_.empty()) {
+    OnTaken(filling_, loop_.backend().SendNow(*this, {&filling_.content(), 1}));
+    if (filling_.empty()) return;
     swap(sending_, filling_);
-    OnTaken(loop_.backend().SendNow(*this, {&sending_.content(), 1}));
-    if (output_bytes() == 0) return;
-    if (sending_.empty()) swap(sending_, filling_);
   }
   send_in_flight_ = true;
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {

@@ -88,7 +88,7 @@ class Connection final : public Source, public Transport, private Timer {
   void OnConnected(int32_t result);
   void OnReceived(const Completion& completion);
   void OnSent(int32_t result);
-  void OnTaken(size_t bytes);
+  void OnTaken(ByteQueue& output, size_t bytes);
   void OnBackendClosed();
   void Deliver(std::span<const std::byte> data);
 

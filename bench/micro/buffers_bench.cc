@@ -19,6 +19,7 @@ namespace quintet::http {
 class ResponseWriterTestPeer {
  public:
   static void Start(ResponseWriter& writer, Transport& transport, DateCache& dates) {
+    writer.Reset();
     writer.Start({.transport = &transport, .dates = &dates, .server_name = {}});
     writer.set_keep_alive(true);
   }

@@ -3,6 +3,7 @@
 #include <llhttp.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "net/http/kept_buffer.h"
 #include "net/http/syntax.h"
@@ -108,10 +109,9 @@ void RequestReader::Start(const Limits& limits) {
   remaining_ = 0;
   body_bytes_ = 0;
   piece_ = {};
-  scanner_.Start(limits);
   head_repeated_ = false;
-  if (!head_kept_ || limits_ != &limits) ForgetHead();
-  limits_ = &limits;
+  const bool limits_changed = std::exchange(limits_, &limits) != &limits;
+  if (!head_kept_ || limits_changed) ForgetHead();
   request_.path_rest_ = {};
   request_.body_ = {};
 }
@@ -120,17 +120,17 @@ void RequestReader::ForgetHead() {
   head_kept_ = false;
   head_.clear();
   request_.fields_.clear();
+  scanner_.Start(*limits_);
 }
 
 void RequestReader::Trim() {
   if (head_.capacity() <= kKeptHeadBytes && request_.fields_.capacity() <= kKeptFields) return;
-  ForgetHead();
+  head_kept_ = false;
   FreeAbove(head_, kKeptHeadBytes);
   if (request_.fields_.capacity() > kKeptFields) request_.fields_ = std::vector<Field>();
 }
 
-bool RequestReader::is_head_request() const {
-  if (head_complete()) return request_.method_ == "HEAD";
+bool RequestReader::BeginsAsHeadRequest() const {
   if (head_kept_) return false;  // head_ is still that of the request before
   const size_t begin = std::min(head_.find_first_not_of(kCrLf), head_.size());
   return std::string_view(head_).substr(begin).starts_with("HEAD ");

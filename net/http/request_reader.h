@@ -53,11 +53,13 @@ class RequestReader {
   Event Next(std::string_view& input);
 
   // An octet of the request has been seen; empty lines before it are none.
-  bool started() const { return phase_ != Phase::kHead || scanner_.started(); }
+  bool started() const { return phase_ != Phase::kHead || (!head_kept_ && scanner_.started()); }
   bool head_complete() const { return phase_ > Phase::kHead; }
   bool complete() const { return complete_; }
   // The request asks with HEAD, as far as one can tell even when it was refused.
-  bool is_head_request() const;
+  bool is_head_request() const {
+    return head_complete() ? request_.method_ == "HEAD" : BeginsAsHeadRequest();
+  }
   // After kHead: the head equals that of the request before, and so does request().
   bool head_repeated() const { return head_repeated_; }
 
@@ -77,6 +79,7 @@ class RequestReader {
   Event ReadHead(std::string_view& input);
   Event RepeatHead();
   void ForgetHead();
+  bool BeginsAsHeadRequest() const;
   Event ParseHead();
   Event ReadBody(std::string_view& input);
   Event ReadChunkLine(std::string_view& input);

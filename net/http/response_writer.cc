@@ -45,26 +45,17 @@ char* PutNumber(char* at, uint64_t value, int base) {
 
 }  // namespace
 
-void ResponseWriter::Start(const Terms& terms) {
+void ResponseWriter::Reset() {
   state_ = State::kFresh;
   coding_ = Coding::kLength;
-  head_request_ = terms.head_request;
-  http_1_0_ = terms.http_1_0;
   keep_alive_ = false;
   close_after_ = false;
   has_length_ = false;
   status_ = 200;
   length_ = 0;
   written_ = 0;
-  transport_ = terms.transport;
-  dates_ = terms.dates;
-  server_name_ = terms.server_name;
   fields_.clear();
   out_bytes_ = 0;
-}
-
-void ResponseWriter::Reset() {
-  state_ = State::kFresh;
   FreeAbove(fields_, kKeptBytes);
   FreeAbove(out_, kKeptBytes);
 }
@@ -93,7 +84,9 @@ void ResponseWriter::SetContentLength(uint64_t bytes) {
   length_ = bytes;
 }
 
-bool ResponseWriter::body_allowed() const { return !head_request_ && StatusHasContent(status_); }
+bool ResponseWriter::body_allowed() const {
+  return !terms_.head_request && StatusHasContent(status_);
+}
 
 void ResponseWriter::ChooseCoding(std::optional<uint64_t>& length) {
   if (!StatusHasContent(status_)) {
@@ -103,16 +96,16 @@ void ResponseWriter::ChooseCoding(std::optional<uint64_t>& length) {
     if (status_ == 204 || !has_length_) length.reset();
     coding_ = Coding::kLength;
   } else if (!length.has_value()) {
-    coding_ = http_1_0_ ? Coding::kUntilClose : Coding::kChunked;
+    coding_ = terms_.http_1_0 ? Coding::kUntilClose : Coding::kChunked;
   }
   if (close_after_ || coding_ == Coding::kUntilClose) keep_alive_ = false;
 }
 
 void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
   ChooseCoding(length);
-  const std::string_view date = dates_->FieldLine(transport_->now());
+  const std::string_view date = terms_.dates->FieldLine(terms_.transport->now());
   // Room for all of it at once, then written without further checks.
-  char* at = Room(kMaxOwnHeadBytes + server_name_.size() + fields_.size());
+  char* at = Room(kMaxOwnHeadBytes + terms_.server_name.size() + fields_.size());
   if (status_ == 200) {
     at = Put(at, "HTTP/1.1 200 OK\r\n");
   } else {
@@ -120,7 +113,7 @@ void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
     at = Put(Put(Put(at, " "), StatusReason(status_)), kCrLf);
   }
   at = Put(at, date);
-  if (!server_name_.empty()) at = Put(Put(Put(at, "Server: "), server_name_), kCrLf);
+  if (!terms_.server_name.empty()) at = Put(Put(Put(at, "Server: "), terms_.server_name), kCrLf);
   at = Put(at, fields_);
   if (length.has_value()) {
     at = Put(PutNumber(Put(at, "Content-Length: "), *length, 10), kCrLf);
@@ -129,7 +122,7 @@ void ResponseWriter::ComposeHead(std::optional<uint64_t> length) {
   }
   if (!keep_alive_) {
     at = Put(at, "Connection: close\r\n");
-  } else if (http_1_0_) {
+  } else if (terms_.http_1_0) {
     at = Put(at, "Connection: keep-alive\r\n");
   }
   Composed(Put(at, kCrLf));
@@ -142,7 +135,7 @@ void ResponseWriter::Compose(std::string_view text) {
 
 void ResponseWriter::Flush() {
   if (out_bytes_ == 0) return;
-  transport_->Write({out_.data(), out_bytes_});
+  terms_.transport->Write({out_.data(), out_bytes_});
   out_bytes_ = 0;
 }
 
@@ -153,7 +146,7 @@ void ResponseWriter::Send(std::string_view body) {
   if (body_allowed()) {
     if (body.size() > kCoalescedBodyBytes) {
       Flush();
-      transport_->Write(body);
+      terms_.transport->Write(body);
       return;
     }
     Compose(body);
@@ -165,7 +158,7 @@ void ResponseWriter::AppendChunk(std::string_view piece) {
   Composed(Put(PutNumber(Room(kMaxNumberBytes + kCrLf.size()), piece.size(), 16), kCrLf));
   if (piece.size() > kCoalescedBodyBytes) {
     Flush();
-    transport_->Write(piece);
+    terms_.transport->Write(piece);
   } else {
     Compose(piece);
   }
@@ -186,7 +179,7 @@ void ResponseWriter::Write(std::string_view piece) {
       AppendChunk(piece);
     } else if (piece.size() > kCoalescedBodyBytes) {
       Flush();
-      transport_->Write(piece);
+      terms_.transport->Write(piece);
       return;
     } else {
       Compose(piece);

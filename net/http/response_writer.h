@@ -47,7 +47,7 @@ class ResponseWriter {
   void End();
 
   // The peer is slower than the handler: stop writing until Exchange::OnDrained() calls.
-  bool blocked() const { return transport_->output_blocked(); }
+  bool blocked() const { return terms_.transport->output_blocked(); }
 
   // The head was sent.
   bool begun() const { return state_ != State::kFresh; }
@@ -76,8 +76,8 @@ class ResponseWriter {
     bool http_1_0 = false;
   };
 
-  // Begins the next response.
-  void Start(const Terms& terms);
+  // Begins the next response, after Reset().
+  void Start(const Terms& terms) { terms_ = terms; }
   // As new, so that nothing of this response shows in the next; gives large buffers back.
   void Reset();
   // AddField() of what is known to be right: `line` with its CRLF.
@@ -107,17 +107,13 @@ class ResponseWriter {
 
   State state_ = State::kFresh;
   Coding coding_ = Coding::kLength;
-  bool head_request_ = false;
-  bool http_1_0_ = false;
   bool keep_alive_ = false;
   bool close_after_ = false;
   bool has_length_ = false;
   int status_ = 200;
   uint64_t length_ = 0;   // announced
   uint64_t written_ = 0;  // of the body
-  Transport* transport_ = nullptr;
-  DateCache* dates_ = nullptr;
-  std::string_view server_name_;
+  Terms terms_;
   std::string fields_;  // the handler's, as lines
   std::string out_;     // begins with what was composed and not yet handed to the transport
   size_t out_bytes_ = 0;
