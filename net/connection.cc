@@ -380,8 +380,20 @@ void Connection::CallSessionWhereDue() {
   }
 }
 
+// Whether something waits for the output in flight to have left.
+bool Connection::SendMatters() const {
+  return state_ != State::kOpen || close_requested_ || output_blocked_ || !filling_.empty();
+}
+
 void Connection::Flush() {
-  if (send_in_flight_ || output_bytes() == 0 || state_ == State::kConnecting) return;
+  if (send_in_flight_) {
+    if (send_is_lazy_ && SendMatters()) {
+      send_is_lazy_ = false;
+      loop_.backend().ExpectSend(*this);
+    }
+    return;
+  }
+  if (output_bytes() == 0 || state_ == State::kConnecting) return;
   // What a short send has left waits for room in the socket, where SendNow() would ask in vain.
   if (sending_.empty()) {
     OnTaken(filling_, loop_.backend().SendNow(*this, {&filling_.content(), 1}));
@@ -392,7 +404,12 @@ void Connection::Flush() {
   if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
     io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
   }
-  loop_.backend().StartSend(*this, {&sending_.content(), 1});
+  send_is_lazy_ = !SendMatters();
+  if (send_is_lazy_) {
+    loop_.backend().StartLazySend(*this, {&sending_.content(), 1});
+  } else {
+    loop_.backend().StartSend(*this, {&sending_.content(), 1});
+  }
 }
 
 // The stages of a close that the session asked for (RFC 9112 section 9.6).

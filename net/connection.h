@@ -99,6 +99,7 @@ class Connection final : public Source, public Transport, private Timer {
   bool InputDue() const;
   bool DrainedDue() const;
   void CallSessionWhereDue();
+  bool SendMatters() const;
   void Flush();
   void FinishClose();
   void UpdateReceiving();
@@ -143,8 +144,9 @@ class Connection final : public Source, public Transport, private Timer {
   bool settle_scheduled_ : 1 = false;
   bool receiving_ : 1 = false;  // armed at the backend
   bool send_in_flight_ : 1 = false;
-  bool paused_ : 1 = false;      // by the session
-  bool wants_more_ : 1 = false;  // it did not consume all it was shown last
+  bool send_is_lazy_ : 1 = false;  // its success may be told late
+  bool paused_ : 1 = false;        // by the session
+  bool wants_more_ : 1 = false;    // it did not consume all it was shown last
   bool eof_seen_ : 1 = false;
   bool eof_told_ : 1 = false;
   bool close_requested_ : 1 = false;

@@ -87,6 +87,14 @@ class Backend {
   static constexpr size_t kMaxSendBuffers = 16;
   virtual void StartSend(Source& source, std::span<const iovec> buffers) = 0;
 
+  // The same for a caller to whom success is no news: where all is sent at once, the kSend may wait
+  // until something else ends a Wait(), unless ExpectSend() is called before the Wait().
+  virtual void StartLazySend(Source& source, std::span<const iovec> buffers) {
+    StartSend(source, buffers);
+  }
+  // The kSend of the send in flight, if there is one, has become news.
+  virtual void ExpectSend(Source& source) { static_cast<void>(source); }
+
   // Sends what the kernel takes within this call: nearly always all of it, and then no kSend has to
   // come back through Next(). Returns the bytes taken. 0: none for now, for whatever reason;
   // StartSend() waits, and tells the error if that was it. No send may be in flight. Backends that

@@ -16,6 +16,10 @@
 namespace quintet {
 namespace {
 
+// What sockets nearly always have room for. A larger send may well be short, and is better told so
+// by the kernel that has waited for room than by one that has not.
+constexpr size_t kMaxQuietSendBytes = 16 << 10;
+
 // How long set-up waits, where memory is short, for the memory of a ring that it gave up.
 constexpr Duration kRingRelease = std::chrono::milliseconds(10);
 constexpr int kRingReleaseAttempts = 50;
@@ -63,6 +67,8 @@ absl::Status UringBackend::SetUp(const UringOptions& options) {
     patience = kRingReleaseAttempts;
   }
   messages_.resize(ring_->sq_entries());
+  // It came with Linux 6.1, as did the count of bytes of a send that failed midway.
+  may_send_quietly_ = (ring_->setup_flags() & IORING_SETUP_DEFER_TASKRUN) != 0;
   if (ring_->sq_entries() < options.sq_entries && log_) {
     log_(LogLevel::kWarning,
          absl::StrCat("io_uring: not enough memory for a ring of ", options.sq_entries,
@@ -154,8 +160,25 @@ void UringBackend::StartSend(Source& source, std::span<const iovec> buffers) {
   assert(!buffers.empty() && buffers.size() <= kMaxSendBuffers);
   assert((state.wanted & Bit(UringOp::kSend)) == 0 && "a send is in flight");
   state.send_buffers = buffers.data();
-  state.send_count = static_cast<uint32_t>(buffers.size());
+  state.send_count = static_cast<uint8_t>(buffers.size());
+  state.quiet_send = false;
   Want(source, UringOp::kSend);
+}
+
+void UringBackend::StartLazySend(Source& source, std::span<const iovec> buffers) {
+  StartSend(source, buffers);
+  Find(source).quiet_send =
+      may_send_quietly_ && buffers.size() == 1 && buffers.front().iov_len <= kMaxQuietSendBytes;
+}
+
+void UringBackend::ExpectSend(Source& source) {
+  UringSource& state = Find(source);
+  if (!state.quiet_send) return;
+  if ((state.in_flight & Bit(UringOp::kSend)) == 0) {
+    state.quiet_send = false;
+  } else {
+    send_expected_ = true;
+  }
 }
 
 void UringBackend::ShutdownSend(Source& source) {
@@ -254,6 +277,7 @@ void UringBackend::Abandon() {
   ring_.reset();
   abandoned_ = true;
   in_flight_ = 0;
+  quiet_sends_.clear();
   for (uint32_t slot = 0; slot < table_.slots(); ++slot) {
     if (table_.source(slot) == nullptr) continue;
     UringSource& state = table_[slot];
@@ -286,8 +310,8 @@ void UringBackend::Wait(TimePoint deadline) {
 
     const TimePoint until = std::min(deadline, retry_at_);
     UringRing::EnterOptions options;
-    options.wait =
-        queued_.size() == 0 && !woken_ && dirty_.empty() && wake_armed_ && deadline != kPollOnly;
+    options.wait = queued_.size() == 0 && !woken_ && dirty_.empty() && wake_armed_ &&
+                   !send_expected_ && deadline != kPollOnly;
     if (options.wait && until != kNever) {
       const TimePoint now = clock_.Now();
       options.timeout = until > now ? until - now : Duration::zero();
@@ -295,6 +319,7 @@ void UringBackend::Wait(TimePoint deadline) {
     }
     const int result = Enter(options);
     const uint32_t reaped = Harvest();
+    send_expected_ = send_expected_ && !quiet_sends_.empty();
 
     if (queued_.size() > 0 || woken_ || deadline == kPollOnly) break;
     // What came was internal, the end of a cancelled operation say: back to sleep.

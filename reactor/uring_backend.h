@@ -56,6 +56,8 @@ class UringBackend final : public Backend {
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override { Unwant(source, UringOp::kRecv); }
   void StartSend(Source& source, std::span<const iovec> buffers) override;
+  void StartLazySend(Source& source, std::span<const iovec> buffers) override;
+  void ExpectSend(Source& source) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   absl::Status Watch(Source& source, Readiness interest, Trigger trigger) override;
@@ -94,7 +96,7 @@ class UringBackend final : public Backend {
   bool Reconcile(uint32_t slot);
   bool HaveRoom();
   void Arm(uint32_t slot, UringOp op);
-  void ArmSend(UringSource& source, io_uring_sqe* sqe);
+  void ArmSend(uint32_t slot, io_uring_sqe* sqe);
   static void ArmPoll(UringSource& source, io_uring_sqe* sqe);
   void ArmWake();
   void Delay(uint32_t slot, UringOp op);
@@ -105,7 +107,9 @@ class UringBackend final : public Backend {
 
   // From the kernel (uring_completion.cc).
   uint32_t Harvest();
+  void ConcludeQuietSends();
   void OnCqe(const io_uring_cqe& cqe);
+  void EndOperation(UringSource& source, UringOp op);
   void OnLateCqe(UringOp op, const io_uring_cqe& cqe);
   void OnCancelFailed(SourceId id);
   void OnWake(int32_t result, bool more);
@@ -134,8 +138,11 @@ class UringBackend final : public Backend {
   SlotQueue delayed_;  // sources with an operation that rests until `retry_at_`
   TimePoint retry_at_ = kNever;
 
+  std::vector<SourceId> quiet_sends_;    // submitted or about to be, the oldest first
   size_t in_flight_ = 0;                 // operations of all sources
   std::optional<uint16_t> last_buffer_;  // behind the completion returned last
+  bool may_send_quietly_ = false;
+  bool send_expected_ = false;  // somebody waits for a quiet send that the kernel has not taken
   bool bound_ = false;
   bool abandoned_ = false;
   bool wake_armed_ = false;

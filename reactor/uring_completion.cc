@@ -37,9 +37,37 @@ uint16_t BufferOf(const io_uring_cqe& cqe) {
 
 // Empties the completion queue: room for the kernel, and a fair order for Next().
 uint32_t UringBackend::Harvest() {
+  ConcludeQuietSends();
   const uint32_t reaped = ring_->Reap([this](const io_uring_cqe& cqe) { OnCqe(cqe); });
   stats_.events += reaped;
   return reaped;
+}
+
+// A quiet send that the kernel has taken, and of which no completion tells, has sent all. Queued in
+// front of the completions that came: what answers a reply is told after the reply has left.
+void UringBackend::ConcludeQuietSends() {
+  // Completions that found no room in the queue come with a later Enter().
+  if (quiet_sends_.empty() || ring_->cq_overflown()) return;
+  ring_->Peek([this](const io_uring_cqe& cqe) {
+    const UringName name = UringName::Unpack(cqe.user_data);
+    if (name.op == UringOp::kSend && table_.IsCurrent(name.id)) {
+      table_[name.id.slot].quiet_send = false;
+    }
+  });
+  const uint32_t untaken = ring_->untaken_position();
+  auto open = quiet_sends_.begin();
+  for (; open != quiet_sends_.end(); ++open) {
+    UringSource& source = table_[open->slot];
+    if (!table_.IsCurrent(*open) || !source.quiet_send) continue;
+    if (static_cast<int32_t>(source.send_position - untaken) >= 0) break;  // nor those behind it
+    EndOperation(source, UringOp::kSend);
+    if (!source.closing) {
+      OnSend(open->slot, static_cast<int32_t>(source.send_buffers->iov_len));
+    } else if (source.in_flight == 0) {
+      FinishClose(open->slot);
+    }
+  }
+  quiet_sends_.erase(quiet_sends_.begin(), open);
 }
 
 void UringBackend::OnCqe(const io_uring_cqe& cqe) {
@@ -62,13 +90,7 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
   const UringOps bit = Bit(name.op);
   UringSource& source = table_[slot];
   assert((source.in_flight & bit) != 0);
-  if (!more) {
-    source.in_flight &= static_cast<UringOps>(~bit);
-    source.cancelling &= static_cast<UringOps>(~bit);
-    // Of an operation in flight only its cancellation can be delayed.
-    source.delayed &= static_cast<UringOps>(~bit);
-    --in_flight_;
-  }
+  if (!more) EndOperation(source, name.op);
   if (source.closing) {
     OnLateCqe(name.op, cqe);
     if (source.in_flight == 0) FinishClose(slot);
@@ -104,6 +126,15 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
     ++stats_.multishot_rearms;
   }
   if (((source.wanted ^ source.in_flight) & bit) != 0) MarkDirty(slot);
+}
+
+void UringBackend::EndOperation(UringSource& source, UringOp op) {
+  const auto others = static_cast<UringOps>(~Bit(op));
+  source.in_flight &= others;
+  source.cancelling &= others;
+  // Of an operation in flight only its cancellation can be delayed.
+  source.delayed &= others;
+  --in_flight_;
 }
 
 // An operation of a closing source: it may have succeeded, and what it brought has no taker.
@@ -195,6 +226,7 @@ void UringBackend::OnRecv(uint32_t slot, const io_uring_cqe& cqe) {
 
 void UringBackend::OnSend(uint32_t slot, int32_t result) {
   UringSource& source = table_[slot];
+  source.quiet_send = false;
   if (result == -EAGAIN) {
     source.poll_first |= Bit(UringOp::kSend);
   } else if (IsMemoryExhaustion(-result) || result == 0) {

@@ -58,6 +58,10 @@ class UringRing final {
   uint32_t IndexOf(const io_uring_sqe* sqe) const { return static_cast<uint32_t>(sqe - sqes_); }
   // Submissions the kernel has not taken yet.
   uint32_t unsubmitted() const { return sqe_tail_ - SqHead(); }
+  // Number of a submission since the ring was made (modulo 2^32): that of the last one NextSqe()
+  // gave, and of the first one that the kernel has not taken.
+  uint32_t last_position() const { return sqe_tail_ - 1; }
+  uint32_t untaken_position() const { return SqHead(); }
 
   struct EnterOptions {
     bool submit = true;
@@ -68,6 +72,13 @@ class UringRing final {
   // overflown, waits. The number of submissions taken, or -errno: -ETIME after the timeout, -EINTR.
   // Where submissions were taken, errors of the wait are not told (io_uring_enter(2)).
   int Enter(const EnterOptions& options);
+
+  // Shows each entry of the completion queue to `look(const io_uring_cqe&)`.
+  template <typename Look>
+  void Peek(Look&& look) const {
+    const uint32_t tail = std::atomic_ref<unsigned>(*cq_tail_).load(std::memory_order_acquire);
+    for (uint32_t head = *cq_head_; head != tail; ++head) look(cqes_[head & cq_mask_]);
+  }
 
   // Hands each entry of the completion queue to `handle(const io_uring_cqe&)`, which must not call
   // Enter(), and frees it. Returns how many there were.

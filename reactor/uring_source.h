@@ -75,6 +75,9 @@ struct UringSource {
   bool watching : 1 = false;      // Watch() was called: the descriptor is another's
   bool poll_quiet : 1 = false;    // armed for changes only, see UringBackend::OnPoll()
 
+  // The send in flight has a completion only if it does not succeed, see UringBackend::ArmSend().
+  bool quiet_send : 1 = false;
+
   // AF_UNIX: each receive is submitted anew, see UringBackend::Add().
   bool one_shot_recv : 1 = false;
 
@@ -82,6 +85,7 @@ struct UringSource {
   Readiness interest = Readiness::kNone;
   Readiness ready = Readiness::kNone;  // gathered for the queued kReady
   Trigger trigger = Trigger::kLevel;
+  uint8_t send_count = 0;
   int fd = -1;
 
   // Undelivered completions, in CompletionStore.
@@ -90,8 +94,8 @@ struct UringSource {
 
   const iovec* send_buffers = nullptr;
   const sockaddr* connect_address = nullptr;
-  uint32_t send_count = 0;
   socklen_t connect_length = 0;
+  uint32_t send_position = 0;  // of the quiet send among the submissions
 };
 static_assert(sizeof(UringSource) <= 64, "one cache line for an idle connection");
 

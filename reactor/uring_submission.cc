@@ -111,7 +111,7 @@ void UringBackend::Arm(uint32_t slot, UringOp op) {
       sqe->buf_group = BufferRing::kGroup;
       break;
     case UringOp::kSend:
-      ArmSend(source, sqe);
+      ArmSend(slot, sqe);
       break;
     case UringOp::kPoll:
       ArmPoll(source, sqe);
@@ -131,11 +131,22 @@ void UringBackend::Arm(uint32_t slot, UringOp op) {
 }
 
 // Without MSG_WAITALL: a short send comes back at once, so that the connection sees its progress.
-void UringBackend::ArmSend(UringSource& source, io_uring_sqe* sqe) {
+//
+// A quiet send must not wait for room (MSG_DONTWAIT), so that its outcome is there when the kernel
+// has taken it, and what is less than all of it counts as a failure (MSG_WAITALL), of which
+// IOSQE_CQE_SKIP_SUCCESS tells: no completion means success. Completions of sends would end the
+// wait that is to gather the next requests.
+void UringBackend::ArmSend(uint32_t slot, io_uring_sqe* sqe) {
+  UringSource& source = table_[slot];
   if (source.send_count == 1) {
     const iovec& buffer = *source.send_buffers;
     io_uring_prep_send(sqe, source.fd, buffer.iov_base, std::min(buffer.iov_len, kMaxSendBytes),
                        MSG_NOSIGNAL);
+    if (!source.quiet_send) return;
+    sqe->msg_flags |= MSG_DONTWAIT | MSG_WAITALL;
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    source.send_position = ring_->last_position();
+    quiet_sends_.push_back(IdOf(slot));
     return;
   }
   // Read by the kernel when it takes the submission (IORING_FEAT_SUBMIT_STABLE), until when the

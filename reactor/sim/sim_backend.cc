@@ -144,6 +144,10 @@ void SimBackend::StopRecv(Source& source) {
 }
 
 void SimBackend::StartSend(Source& source, std::span<const iovec> buffers) {
+  BeginSend(source, buffers, /*lazy=*/false);
+}
+
+void SimBackend::BeginSend(Source& source, std::span<const iovec> buffers, bool lazy) {
   Slot& slot = Find(source);
   SimCheck(!slot.closing, "StartSend after Close");
   SimCheck(slot.send == Phase::kNone, "two sends in flight");
@@ -161,9 +165,23 @@ void SimBackend::StartSend(Source& source, std::span<const iovec> buffers) {
       Slot* const current = Current(fd, serial);
       if (current != nullptr) TrySend(fd, *current);
     });
-  } else {
-    TrySend(source.fd(), slot);
+    return;
   }
+  TrySend(source.fd(), slot, lazy);
+}
+
+void SimBackend::ExpectSend(Source& source) {
+  Slot& slot = Find(source);
+  if (slot.send == Phase::kUntold) TellSend(source.fd(), slot);
+}
+
+void SimBackend::TellSend(int fd, Slot& slot) {
+  slot.send = Phase::kDone;
+  Consider(fd, slot);
+}
+
+void SimBackend::StartLazySend(Source& source, std::span<const iovec> buffers) {
+  BeginSend(source, buffers, network_.random().Chance(network_.options().faults.lazy_send));
 }
 
 size_t SimBackend::SendNow(Source& source, std::span<const iovec> buffers) {
@@ -233,10 +251,19 @@ void SimBackend::Wait(TimePoint deadline) {
   CheckThread();
   ++stats_.waits;
   SimClock& clock = network_.clock();
-  SimRandom& random = network_.random();
-  const SimFaults& faults = network_.options().faults;
   clock.AdvanceTo(AddSaturated(clock.Now(), kTurnCost));
   Poison();
+  WaitForEvents(deadline);
+  // Whatever ended the wait, lazy sends are told with it.
+  for (auto& [fd, slot] : slots_) {
+    if (slot.send == Phase::kUntold) TellSend(fd, slot);
+  }
+}
+
+void SimBackend::WaitForEvents(TimePoint deadline) {
+  SimClock& clock = network_.clock();
+  SimRandom& random = network_.random();
+  const SimFaults& faults = network_.options().faults;
   for (;;) {
     network_.events().RunDue(clock.Now());
     Shuffle();

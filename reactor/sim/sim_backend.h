@@ -42,6 +42,8 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override;
   void StartSend(Source& source, std::span<const iovec> buffers) override;
+  void StartLazySend(Source& source, std::span<const iovec> buffers) override;
+  void ExpectSend(Source& source) override;
   size_t SendNow(Source& source, std::span<const iovec> buffers) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
@@ -70,7 +72,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
     int error = 0;
     int count = 0;
   };
-  enum class Phase : uint8_t { kNone, kPending, kDone };
+  enum class Phase : uint8_t { kNone, kPending, kUntold, kDone };
   struct Slot {
     Source* source = nullptr;
     uint32_t serial = 0;
@@ -106,6 +108,10 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
 
   void OnSocketEvent(int fd) override;
 
+  void TellSend(int fd, Slot& slot);
+  void BeginSend(Source& source, std::span<const iovec> buffers, bool lazy);
+  void WaitForEvents(TimePoint deadline);
+
   Slot& Find(const Source& source);
   Slot* Current(int fd, uint32_t serial);
   bool Runnable(int fd, const Slot& slot) const;
@@ -118,7 +124,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   bool TakeTurn(int fd, Slot& slot, Completion* completion);
   bool Accept(int fd, Slot& slot, Completion* completion);
   bool Receive(int fd, Slot& slot, Completion* completion);
-  void TrySend(int fd, Slot& slot);
+  void TrySend(int fd, Slot& slot, bool lazy = false);
   void CheckConnect(int fd, Slot& slot);
   void FinishClose(int fd, Slot& slot);
   void CheckInFlight(const Slot& slot) const;

@@ -5,6 +5,7 @@ namespace quintet {
 SimFaults SimFaults::Hostile() {
   SimFaults faults;
   faults.send_now = 500;
+  faults.lazy_send = 500;
   faults.short_send = 300;
   faults.short_recv = 300;
   faults.late = 300;

@@ -13,6 +13,7 @@ namespace quintet {
 // Chances are per mille of the occasions named. All zero: well-behaved.
 struct SimFaults {
   uint32_t send_now = 0;    // no fault: SendNow() sends, as on the readiness backends
+  uint32_t lazy_send = 0;   // no fault: a kSend of StartLazySend() comes late, as on io_uring
   uint32_t short_send = 0;  // a send takes a part only
   uint32_t short_recv = 0;  // a receive brings a part only, often a single byte
   uint32_t late = 0;        // a completion comes up to `late_max` after it could

@@ -199,12 +199,13 @@ void SimBackend::CheckInFlight(const Slot& slot) const {
            "the bytes of a send in flight were changed");
 }
 
-void SimBackend::TrySend(int fd, Slot& slot) {
+void SimBackend::TrySend(int fd, Slot& slot, bool lazy) {
   if (slot.send != Phase::kPending || slot.close_done || hold_sends_) return;
   SimRandom& random = network_.random();
   const SimFaults& faults = network_.options().faults;
   CheckInFlight(slot);
   std::string bytes = Gather(slot.buffers_seen);
+  const size_t all = bytes.size();
   int result;
   if (const int error = TakeFailure(Op::kSend); error != 0) {
     result = -error;
@@ -217,7 +218,8 @@ void SimBackend::TrySend(int fd, Slot& slot) {
   }
   if (result == -EAGAIN) return;
   slot.send_result = result;
-  slot.send = Phase::kDone;
+  const bool sent_all = result > 0 && static_cast<size_t>(result) == all;
+  slot.send = lazy && sent_all ? Phase::kUntold : Phase::kDone;
   Consider(fd, slot);
 }
 

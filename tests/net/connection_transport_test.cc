@@ -17,7 +17,14 @@ using namespace std::chrono_literals;
 using State = Connection::State;
 using ::testing::ElementsAre;
 
-class ConnectionTransportTest : public SendModeTest {};
+class ConnectionTransportTest : public SendModeTest {
+ protected:
+  // As a program does: without the returns of RunFor(), after each of which a wait has ended.
+  void RunWithoutReturning(Duration duration) {
+    loop->RunAfter(duration, [this] { loop->Stop(); });
+    loop->Run();
+  }
+};
 
 // ---- Output ----
 
@@ -39,6 +46,31 @@ TEST_P(ConnectionTransportTest, OutputOfOneTurnLeavesInOneSend) {
   connection->Write("b");
   RunFor(10ms);
   EXPECT_EQ(pieces, 2);
+}
+
+// Nothing else happens that would end a wait.
+TEST_P(ConnectionTransportTest, OutputBehindASendOfTheSameTurnFollowsIt) {
+  Adopt();
+  script.on_data = [this](Transport& transport, std::string_view bytes) {
+    transport.Write("first ");
+    loop->Defer([this] { connection->Write("second"); });
+    return bytes.size();
+  };
+  peer->Send("go");
+  RunWithoutReturning(50ms);
+  EXPECT_EQ(peer->received(), "first second");
+}
+
+TEST_P(ConnectionTransportTest, BlockedSessionHearsOfRoomAtOnce) {
+  options.output_high_mark = 10;
+  options.output_low_mark = 5;
+  Adopt();
+  RunFor(1ms);
+  script.on_drained = [](Transport& transport) { transport.Write(" and on"); };
+  connection->Write("more than the mark");
+  RunWithoutReturning(50ms);
+  EXPECT_EQ(script.Count("drained"), 1U);
+  EXPECT_EQ(peer->received(), "more than the mark and on");
 }
 
 TEST_P(ConnectionTransportTest, WatermarksFireOncePerCrossing) {

@@ -82,15 +82,32 @@ class SimTest : public ::testing::Test {
   Connection* connection = nullptr;  // until script.closed()
 };
 
-// Twice: with a backend that takes output within Backend::SendNow(), as the readiness backends do,
-// and with one that does not, as io_uring.
-class SendModeTest : public SimTest, public ::testing::WithParamInterface<uint32_t> {
- protected:
-  SendModeTest() : SimTest({.faults = {.send_now = GetParam()}}) {}
+// When the end of a send is told.
+enum class SendMode {
+  kLater,   // by a kSend
+  kLazily,  // likewise, but of Backend::StartLazySend() when something else ends the wait: io_uring
+  kNow,     // within Backend::SendNow(): the readiness backends
 };
-inline auto SendModes() { return ::testing::Values(0U, 1000U); }
-inline std::string SendModeName(const ::testing::TestParamInfo<uint32_t>& mode) {
-  return mode.param == 0 ? "later" : "now";
+
+class SendModeTest : public SimTest, public ::testing::WithParamInterface<SendMode> {
+ protected:
+  SendModeTest()
+      : SimTest({.faults = {.send_now = GetParam() == SendMode::kNow ? 1000U : 0U,
+                            .lazy_send = GetParam() == SendMode::kLazily ? 1000U : 0U}}) {}
+};
+inline auto SendModes() {
+  return ::testing::Values(SendMode::kLater, SendMode::kLazily, SendMode::kNow);
+}
+inline std::string SendModeName(const ::testing::TestParamInfo<SendMode>& mode) {
+  switch (mode.param) {
+    case SendMode::kLater:
+      return "later";
+    case SendMode::kLazily:
+      return "lazily";
+    case SendMode::kNow:
+      return "now";
+  }
+  return "";
 }
 
 }  // namespace quintet::testing

@@ -114,7 +114,12 @@ class EchoServer {
       if (sending_.empty()) return;
       in_flight_ = true;
       buffer_ = {sending_.data(), sending_.size()};
-      server_.driver_->StartSend(*this, {&buffer_, 1});
+      // Half of them as connections send what nobody waits for.
+      if (++sends_ % 2 == 0) {
+        server_.driver_->StartSend(*this, {&buffer_, 1});
+      } else {
+        server_.driver_->StartLazySend(*this, {&buffer_, 1});
+      }
     }
 
     EchoServer& server_;
@@ -122,6 +127,7 @@ class EchoServer {
     std::string sending_;
     iovec buffer_{};
     bool in_flight_ = false;
+    unsigned sends_ = 0;
   };
 
   BackendDriver& driver_;
