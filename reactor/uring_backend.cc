@@ -167,8 +167,9 @@ void UringBackend::StartSend(Source& source, std::span<const iovec> buffers) {
 
 void UringBackend::StartLazySend(Source& source, std::span<const iovec> buffers) {
   StartSend(source, buffers);
-  Find(source).quiet_send =
-      may_send_quietly_ && buffers.size() == 1 && buffers.front().iov_len <= kMaxQuietSendBytes;
+  UringSource& state = Find(source);
+  state.quiet_send = !state.closing && may_send_quietly_ && buffers.size() == 1 &&
+                     buffers.front().iov_len <= kMaxQuietSendBytes;
 }
 
 void UringBackend::ExpectSend(Source& source) {

@@ -99,6 +99,7 @@ class UringBackend final : public Backend {
   void ArmSend(uint32_t slot, io_uring_sqe* sqe);
   static void ArmPoll(UringSource& source, io_uring_sqe* sqe);
   void ArmWake();
+  void ArmFence();
   void Delay(uint32_t slot, UringOp op);
   void EndDelays();
   void FeedStarved();
@@ -108,6 +109,8 @@ class UringBackend final : public Backend {
   // From the kernel (uring_completion.cc).
   uint32_t Harvest();
   void ConcludeQuietSends();
+  void ConcludeQuietSendsBefore(uint32_t position);
+  void ConcludeQuietSend(uint32_t slot, bool sent);
   void OnCqe(const io_uring_cqe& cqe);
   void EndOperation(UringSource& source, UringOp op);
   void OnLateCqe(UringOp op, const io_uring_cqe& cqe);
@@ -138,9 +141,17 @@ class UringBackend final : public Backend {
   SlotQueue delayed_;  // sources with an operation that rests until `retry_at_`
   TimePoint retry_at_ = kNever;
 
-  std::vector<SourceId> quiet_sends_;    // submitted or about to be, the oldest first
+  struct QuietSend {
+    SourceId id;
+    uint32_t position;  // among the submissions
+  };
+  std::vector<QuietSend> quiet_sends_;   // submitted or about to be, the oldest first
   size_t in_flight_ = 0;                 // operations of all sources
   std::optional<uint16_t> last_buffer_;  // behind the completion returned last
+  uint32_t lost_completions_ = 0;        // as of the last look
+  uint32_t fence_position_ = 0;
+  bool fence_wanted_ = false;
+  bool fence_in_flight_ = false;
   bool may_send_quietly_ = false;
   bool send_expected_ = false;  // somebody waits for a quiet send that the kernel has not taken
   bool bound_ = false;

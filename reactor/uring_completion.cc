@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cassert>
+#include <utility>
 
 #include "reactor/errno_class.h"
 #include "reactor/poll_bits.h"
@@ -46,28 +47,53 @@ uint32_t UringBackend::Harvest() {
 // A quiet send that the kernel has taken, and of which no completion tells, has sent all. Queued in
 // front of the completions that came: what answers a reply is told after the reply has left.
 void UringBackend::ConcludeQuietSends() {
-  // Completions that found no room in the queue come with a later Enter().
-  if (quiet_sends_.empty() || ring_->cq_overflown()) return;
+  if (quiet_sends_.empty()) {
+    lost_completions_ = ring_->lost_completions();
+    return;
+  }
+  if (ring_->cq_overflown()) {
+    // One that failed may be told by a completion that found no room. Completions keep their order:
+    // that of a submission made from now on comes behind it.
+    fence_wanted_ = !fence_in_flight_;
+    return;
+  }
   ring_->Peek([this](const io_uring_cqe& cqe) {
     const UringName name = UringName::Unpack(cqe.user_data);
     if (name.op == UringOp::kSend && table_.IsCurrent(name.id)) {
-      table_[name.id.slot].quiet_send = false;
+      table_[name.id.slot].send_told = true;
     }
   });
-  const uint32_t untaken = ring_->untaken_position();
+  ConcludeQuietSendsBefore(ring_->untaken_position());
+}
+
+void UringBackend::ConcludeQuietSendsBefore(uint32_t position) {
+  // Where the kernel had no memory even to keep a completion, it may have told a failure.
+  const uint32_t lost = ring_->lost_completions();
+  const bool certain = std::exchange(lost_completions_, lost) == lost;
   auto open = quiet_sends_.begin();
   for (; open != quiet_sends_.end(); ++open) {
-    UringSource& source = table_[open->slot];
-    if (!table_.IsCurrent(*open) || !source.quiet_send) continue;
-    if (static_cast<int32_t>(source.send_position - untaken) >= 0) break;  // nor those behind it
-    EndOperation(source, UringOp::kSend);
-    if (!source.closing) {
-      OnSend(open->slot, static_cast<int32_t>(source.send_buffers->iov_len));
-    } else if (source.in_flight == 0) {
-      FinishClose(open->slot);
+    if (static_cast<int32_t>(open->position - position) >= 0) break;  // nor those behind it
+    if (!table_.IsCurrent(open->id)) continue;
+    const UringSource& source = table_[open->id.slot];
+    // One that had a completion may have been followed by another of the same source.
+    const bool in_flight = (source.in_flight & Bit(UringOp::kSend)) != 0;
+    if (in_flight && source.quiet_send && !source.send_told &&
+        source.send_position == open->position) {
+      ConcludeQuietSend(open->id.slot, certain);
     }
   }
   quiet_sends_.erase(quiet_sends_.begin(), open);
+}
+
+void UringBackend::ConcludeQuietSend(uint32_t slot, bool sent) {
+  UringSource& source = table_[slot];
+  EndOperation(source, UringOp::kSend);
+  source.quiet_send = false;
+  if (!source.closing) {
+    OnSend(slot, sent ? static_cast<int32_t>(source.send_buffers->iov_len) : -EIO);
+  } else if (source.in_flight == 0) {
+    FinishClose(slot);
+  }
 }
 
 void UringBackend::OnCqe(const io_uring_cqe& cqe) {
@@ -79,6 +105,11 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
   }
   if (name.op == UringOp::kWake) {
     OnWake(cqe.res, more);
+    return;
+  }
+  if (name.op == UringOp::kFence) {
+    fence_in_flight_ = false;
+    ConcludeQuietSendsBefore(fence_position_);
     return;
   }
   if (!table_.IsCurrent(name.id)) {
@@ -119,6 +150,7 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
       break;
     case UringOp::kCancel:
     case UringOp::kWake:
+    case UringOp::kFence:
       break;
   }
   if (!more && cqe.res >= 0 && (source.wanted & bit) != 0 &&
@@ -226,12 +258,14 @@ void UringBackend::OnRecv(uint32_t slot, const io_uring_cqe& cqe) {
 
 void UringBackend::OnSend(uint32_t slot, int32_t result) {
   UringSource& source = table_[slot];
+  // Kernel TLS takes no MSG_WAITALL: sent again without.
+  const bool refused = source.quiet_send && result == -EOPNOTSUPP;
   source.quiet_send = false;
   if (result == -EAGAIN) {
     source.poll_first |= Bit(UringOp::kSend);
   } else if (IsMemoryExhaustion(-result) || result == 0) {
     Delay(slot, UringOp::kSend);
-  } else if (result != -EINTR && result != -ECANCELED) {
+  } else if (!refused && result != -EINTR && result != -ECANCELED) {
     source.wanted &= static_cast<UringOps>(~Bit(UringOp::kSend));
     Queue(slot, Op::kSend, result);
   }

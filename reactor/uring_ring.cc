@@ -185,6 +185,7 @@ absl::Status UringRing::Map() {
   cq_mask_ = params_.cq_entries - 1;
   cq_head_ = At<unsigned>(rings_, params_.cq_off.head);
   cq_tail_ = At<unsigned>(rings_, params_.cq_off.tail);
+  cq_lost_ = At<unsigned>(rings_, params_.cq_off.overflow);
   cqes_ = At<io_uring_cqe>(rings_, params_.cq_off.cqes);
   sqe_tail_ = *sq_tail_;
   if ((params_.flags & kSetupNoSqArray) == 0) {

@@ -98,6 +98,11 @@ class UringRing final {
             IORING_SQ_CQ_OVERFLOW) != 0;
   }
 
+  // Completions that were lost since the ring was made: the kernel had no memory to keep them.
+  uint32_t lost_completions() const {
+    return std::atomic_ref<unsigned>(*cq_lost_).load(std::memory_order_relaxed);
+  }
+
   // io_uring_register(2) on this ring: >= 0 or -errno.
   int Register(unsigned opcode, void* argument, unsigned count);
 
@@ -139,6 +144,7 @@ class UringRing final {
   uint32_t cq_mask_ = 0;
   unsigned* cq_head_ = nullptr;
   unsigned* cq_tail_ = nullptr;
+  unsigned* cq_lost_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
 };
 

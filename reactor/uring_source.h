@@ -14,7 +14,7 @@
 namespace quintet {
 
 // The first five belong to a source, at most one of each in flight.
-enum class UringOp : uint8_t { kAccept, kConnect, kRecv, kSend, kPoll, kCancel, kWake };
+enum class UringOp : uint8_t { kAccept, kConnect, kRecv, kSend, kPoll, kCancel, kWake, kFence };
 inline constexpr int kSourceOps = 5;
 
 // A set of UringOps.
@@ -77,6 +77,7 @@ struct UringSource {
 
   // The send in flight has a completion only if it does not succeed, see UringBackend::ArmSend().
   bool quiet_send : 1 = false;
+  bool send_told : 1 = false;  // and that completion is there
 
   // AF_UNIX: each receive is submitted anew, see UringBackend::Add().
   bool one_shot_recv : 1 = false;
@@ -95,7 +96,7 @@ struct UringSource {
   const iovec* send_buffers = nullptr;
   const sockaddr* connect_address = nullptr;
   socklen_t connect_length = 0;
-  uint32_t send_position = 0;  // of the quiet send among the submissions
+  uint32_t send_position = 0;  // of the latest quiet send among the submissions
 };
 static_assert(sizeof(UringSource) <= 64, "one cache line for an idle connection");
 

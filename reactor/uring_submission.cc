@@ -47,6 +47,7 @@ void UringBackend::MarkDirty(uint32_t slot) {
 // kernel does not take submissions for the moment, stays noted.
 void UringBackend::Submit() {
   if (!wake_armed_) ArmWake();
+  if (fence_wanted_) ArmFence();
   for (size_t left = dirty_.size(); left > 0; --left) {
     const SourceId id = dirty_.Pop();
     if (!table_.IsCurrent(id)) continue;
@@ -118,6 +119,7 @@ void UringBackend::Arm(uint32_t slot, UringOp op) {
       break;
     case UringOp::kCancel:
     case UringOp::kWake:
+    case UringOp::kFence:
       assert(false);
       break;
   }
@@ -146,7 +148,8 @@ void UringBackend::ArmSend(uint32_t slot, io_uring_sqe* sqe) {
     sqe->msg_flags |= MSG_DONTWAIT | MSG_WAITALL;
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     source.send_position = ring_->last_position();
-    quiet_sends_.push_back(IdOf(slot));
+    source.send_told = false;
+    quiet_sends_.push_back({IdOf(slot), source.send_position});
     return;
   }
   // Read by the kernel when it takes the submission (IORING_FEAT_SUBMIT_STABLE), until when the
@@ -179,6 +182,17 @@ void UringBackend::ArmWake() {
   io_uring_prep_poll_multishot(sqe, wake_fd_, POLLIN);
   sqe->user_data = UringName::Pack({}, UringOp::kWake);
   wake_armed_ = true;
+}
+
+// See ConcludeQuietSends().
+void UringBackend::ArmFence() {
+  if (!HaveRoom()) return;
+  io_uring_sqe* sqe = ring_->NextSqe();
+  io_uring_prep_nop(sqe);
+  sqe->user_data = UringName::Pack({}, UringOp::kFence);
+  fence_position_ = ring_->last_position();
+  fence_wanted_ = false;
+  fence_in_flight_ = true;
 }
 
 // Lets an operation rest that met ENOBUFS or ENOMEM.

@@ -108,7 +108,10 @@ class EchoServer {
 
    private:
     void Send() {
-      if (in_flight_) return;
+      if (in_flight_) {
+        server_.driver_->ExpectSend(*this);
+        return;
+      }
       sending_ += pending_;
       pending_.clear();
       if (sending_.empty()) return;
