@@ -18,22 +18,18 @@ run as root with the capability to do so, for more. select takes 1,000, since it
 """
 
 import argparse
-import contextlib
 import datetime
 import os
 import pathlib
-import resource
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 
 from bench.connections import report
 from bench.connections.measure import Bench
 from bench.connections.results import Results
-from bench.harness import environment, summary
-from bench.harness.errors import Missing, Refused
-from bench.http.__main__ import SKIPPED, choose_cores
+from bench.harness import command, environment, summary
+from bench.harness.errors import Missing
 from bench.http.servers import BACKENDS, Paths, Server, by_name
 
 SELECT_CONNECTIONS = 900  # with the pairs' own below FD_SETSIZE
@@ -45,21 +41,11 @@ NOISE_BACKEND = "epoll_et"
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench connections", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"),
-                        help="the build tree (%(default)s)")
+    command.add_options(parser, float, "one backend, one short round")
     parser.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST",
                         help="(%(default)s)")
     parser.add_argument("--idle", default="1000,10000,100000", metavar="LIST",
                         help="idle connections (%(default)s)")
-    parser.add_argument("--pairs", type=int, default=7, help="rounds (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=1, help="of each run (%(default)s)")
-    parser.add_argument("--noise-bound", type=float, default=0.05, metavar="SHARE",
-                        help="refuse above this much noise (%(default)s)")
-    parser.add_argument("--noisy", action="store_true", help="report above the bound too")
-    parser.add_argument("--quick", action="store_true",
-                        help="one backend, one short round, nothing is written")
-    parser.add_argument("--cores", default="", metavar="SERVER,CLIENT",
-                        help="where to run (the first two this process may use)")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/performance"),
                         help="directory of the report (%(default)s)")
     options = parser.parse_args(arguments)
@@ -67,18 +53,6 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         options.pairs, options.seconds, options.idle = 1, 0.2, "500"
         options.backends = ",".join(QUICK_BACKENDS)
     return options
-
-
-def raise_descriptor_limit(wanted: int) -> int:
-    """For the servers and clients to inherit: what it is now."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if wanted > hard:
-        ceiling = int(pathlib.Path("/proc/sys/fs/nr_open").read_text())
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling),) * 2)
-            return min(wanted, ceiling)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def idle_counts(wanted: Sequence[int], most: int) -> list[int]:
@@ -100,24 +74,18 @@ def usable(bench: Bench, results: Results, backend: str) -> bool:
 def measure_noise(bench: Bench, results: Results, options: argparse.Namespace) -> None:
     server: Server = by_name(f"quintet-{NOISE_BACKEND}")
     results.noise = summary.noise(bench.idle_cost(server, 0).cpu_ratio_values())
-    if results.noise > options.noise_bound:
-        if not options.noisy:
-            raise Refused(
-                f"the machine is too busy: a server against itself differs by {results.noise:.1%}, "
-                f"more than {options.noise_bound:.1%} (--noise-bound, --noisy)"
-            )
-        results.noisy = True
+    results.noisy = command.is_noisy(results.noise, options)
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.Path) -> Results:
-    server_core, client_core = choose_cores(options.cores)
+    server_core, client_core = command.choose_cores(options.cores)
     paths = Paths(options.build.resolve(), scratch)
     if not (paths.build / "apps/hello").exists():
         raise Missing(f"there is no {paths.build}/apps/hello: ./dev build makes it")
     if not options.quick and shutil.which("gnuplot") is None:
         raise Missing("gnuplot is not installed")
     wanted = [int(word) for word in options.idle.split(",")]
-    limit = raise_descriptor_limit(max(wanted) + RESERVED_DESCRIPTORS)
+    limit = command.raise_descriptor_limit(max(wanted) + RESERVED_DESCRIPTORS)
     counts = idle_counts(wanted, limit - RESERVED_DESCRIPTORS)
     os.environ["QUINTET_KEEP_ALIVE_TIMEOUT"] = "1h"
 
@@ -137,7 +105,10 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
     bench = Bench(paths, server_core, client_core, options.pairs, options.seconds)
     if not options.quick:
         measure_noise(bench, results, options)
-    backends = [each for each in options.backends.split(",") if usable(bench, results, each)]
+    wanted_backends = options.backends.split(",")
+    if unknown := set(wanted_backends) - set(BACKENDS):
+        raise ValueError(f"no backend is called {unknown.pop()!r}; there are {', '.join(BACKENDS)}")
+    backends = [each for each in wanted_backends if usable(bench, results, each)]
     for backend in backends:
         server = by_name(f"quintet-{backend}")
         for count in counts_for(backend, counts):
@@ -154,21 +125,16 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
 
 def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
-    try:
-        with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
-            results = run(options, arguments, pathlib.Path(scratch))
+
+    def measure_and_report(scratch: pathlib.Path) -> None:
+        results = run(options, arguments, scratch)
         if options.quick:
             print(report.markdown_text(results, ""))
         else:
             for path in report.write(results, options.out):
                 print(path)
-    except Missing as reason:
-        print(f"bench/connections: skipped: {reason}", file=sys.stderr)
-        return SKIPPED
-    except (KeyError, Refused, ValueError) as reason:
-        print(f"bench/connections: no report: {reason}", file=sys.stderr)
-        return 1
-    return 0
+
+    return command.run("connections", measure_and_report)
 
 
 if __name__ == "__main__":

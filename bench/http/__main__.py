@@ -43,35 +43,30 @@ When it refuses
 """
 
 import argparse
-import contextlib
 import datetime
 import os
 import pathlib
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 
-from bench.harness import environment
+from bench.harness import command, environment
 from bench.harness.errors import Missing, Refused
-from bench.http import plan, report, scenarios, servers
+from bench.http import noise, plan, report, scenarios, servers
 from bench.http.measure import Bench, Settings
 from bench.http.results import Results
 from bench.http.scenarios import PIPELINED, TAILS, VARIED, Scenario
 from bench.http.servers import Paths, Server
 
-SKIPPED = 77  # what ctest takes for "skipped"
 REFERENCE = "floor-epoll_et"
-NOISE_SCENARIO = Scenario(64)
 QUICK = ("quintet-epoll_et", "floor-epoll_et")
 TARGET_SCENARIOS = (Scenario(64), TAILS, Scenario(1000), PIPELINED, VARIED)
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench http", description="The hello benchmark.")
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"),
-                        help="the build tree (%(default)s)")
+    command.add_options(parser, int, "a few rows, one short round")
     parser.add_argument("--servers", default="all", metavar="LIST",
                         help="comma-separated: quintet, floor, peer, or names such as "
                         "quintet-io_uring, floor-poll, nginx (%(default)s)")
@@ -79,8 +74,6 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
                         help="comma-separated counts; 64x16 is 64 connections pipelined 16, "
                         "64varied sends no head twice running "
                         "(1,16,64,256,1000,64x16,64varied)")
-    parser.add_argument("--pairs", type=int, default=7, help="rounds (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=1, help="of each run (%(default)s)")
     parser.add_argument("--latency-seconds", type=float, default=1.0,
                         help="of each run at the fixed rate; 0: none (%(default)s)")
     parser.add_argument("--rate", type=float, default=0,
@@ -89,13 +82,6 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--targets", action="store_true",
                         help="only what the figures to reach need, and varied heads")
     parser.add_argument("--seccomp", action="store_true", help="servers under a seccomp filter")
-    parser.add_argument("--noise-bound", type=float, default=0.05, metavar="SHARE",
-                        help="refuse above this much noise (%(default)s)")
-    parser.add_argument("--noisy", action="store_true", help="report above the bound too")
-    parser.add_argument("--quick", action="store_true",
-                        help="a few rows, one short round, nothing is written")
-    parser.add_argument("--cores", default="", metavar="SERVER,CLIENT",
-                        help="where to run (the first two this process may use)")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/performance"),
                         help="directory of the report (%(default)s)")
     return parser.parse_args(arguments)
@@ -127,16 +113,6 @@ def choose_servers(text: str) -> list[Server]:
     return [server for server in known if server.name in words or server.kind in words]
 
 
-def choose_cores(text: str) -> tuple[int, int]:
-    allowed = sorted(os.sched_getaffinity(0))
-    chosen = [int(word) for word in text.split(",")] if text else allowed[:2]
-    if len(allowed) < 2:
-        raise Missing("server and load generator need a core each, and there is only one")
-    if len(chosen) != 2 or not set(chosen) <= set(allowed):
-        raise ValueError(f"two cores are needed; this process may use {allowed}")
-    return chosen[0], chosen[1]
-
-
 def usable(chosen: Sequence[Server], paths: Paths, core: int, seccomp: bool,
            results: Results) -> list[Server]:
     """Those that are here and answer rightly. Others are left out, with the reason."""
@@ -153,37 +129,6 @@ def usable(chosen: Sequence[Server], paths: Paths, core: int, seccomp: bool,
     return found
 
 
-def versions(chosen: Sequence[Server], build: pathlib.Path) -> dict[str, list[str]]:
-    found = {
-        "quintet": [str(build / "apps/hello"), "--version"],
-        "compiler": ["c++", "--version"],
-        "wrk": ["wrk", "-v"],
-    }
-    for server in chosen:
-        if server.version:
-            found[server.name] = [word.replace("{build}", str(build)) for word in server.version]
-    return found
-
-
-def judge_noise(noise: float, results: Results, server: Server, when: str,
-                options: argparse.Namespace) -> None:
-    results.noise[when] = noise
-    print(f"noise {when}: {noise:.1%} ({server.name} against itself)", file=sys.stderr)
-    if noise > options.noise_bound:
-        if not options.noisy:
-            raise Refused(
-                f"the machine is too busy: a server against itself differs by {noise:.1%}, more "
-                f"than {options.noise_bound:.1%} (--noise-bound, --noisy)"
-            )
-        results.noisy = True
-
-
-def measure_noise(bench: Bench, results: Results, server: Server, when: str,
-                  options: argparse.Namespace) -> None:
-    noise = bench.a_against_a(server, NOISE_SCENARIO)
-    judge_noise(noise, results, server, when, options)
-
-
 def prepare(options: argparse.Namespace) -> tuple[list[Server], list[Scenario]]:
     chosen = choose_servers(options.servers)
     wanted = list(TARGET_SCENARIOS if options.targets else scenarios.ALL)
@@ -198,7 +143,7 @@ def prepare(options: argparse.Namespace) -> tuple[list[Server], list[Scenario]]:
 
 def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.Path) -> Results:
     chosen, wanted = prepare(options)
-    server_core, client_core = choose_cores(options.cores)
+    server_core, client_core = command.choose_cores(options.cores)
     paths = Paths(options.build.resolve(), scratch)
     if not (paths.build / "apps/hello").exists():
         raise Missing(f"there is no {paths.build}/apps/hello: ./dev build makes it")
@@ -223,7 +168,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
     found = usable(chosen, paths, server_core, options.seccomp, results)
     if not found:
         raise Missing("none of the servers can run here: " + "; ".join(results.left_out))
-    results.environment = environment.dump(versions(found, paths.build))
+    results.environment = environment.dump(servers.versions(found, paths.build))
     bench = Bench(
         Settings(
             paths, server_core, client_core, options.pairs, options.seconds,
@@ -239,13 +184,13 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
     print(f"this takes about {minutes:.1f} minutes", file=sys.stderr)
     began = time.monotonic()
     if not options.quick:
-        measure_noise(bench, results, reference, "before", options)
+        noise.measure(bench, results, reference, "before", options)
     for step in steps:
         if options.latency_seconds > 0 and step.timed:
             bench.calibrate(reference, step.scenario)
         bench.run(step)
     if not options.quick:
-        measure_noise(bench, results, reference, "after", options)
+        noise.measure(bench, results, reference, "after", options)
     print(f"took {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
     return results
 
@@ -254,24 +199,17 @@ def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
     # Where Debian puts servers, and what users other than root do not search.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
-    try:
-        with contextlib.ExitStack() as stack:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-"))
-            os.chmod(scratch, 0o755)  # servers may give up their privileges
-            results = run(options, arguments, pathlib.Path(scratch))
+
+    def measure_and_report(scratch: pathlib.Path) -> None:
+        results = run(options, arguments, scratch)
         stem = "http-seccomp" if options.seccomp else "http"
         if options.quick:
             print(report.markdown_text(results, stem))
         else:
             for path in report.write(results, options.out, stem):
                 print(path)
-    except Missing as reason:
-        print(f"bench/http: skipped: {reason}", file=sys.stderr)
-        return SKIPPED
-    except (Refused, ValueError) as reason:
-        print(f"bench/http: no report: {reason}", file=sys.stderr)
-        return 1
-    return 0
+
+    return command.run("http", measure_and_report)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.harness import process
 from bench.harness.errors import Missing, Refused
@@ -302,3 +302,15 @@ def by_name(name: str) -> Server:
         if server.name == name:
             return server
     raise KeyError(name)
+
+
+def versions(chosen: Sequence[Server], build: pathlib.Path) -> dict[str, list[str]]:
+    found = {
+        "quintet": [str(build / "apps/hello"), "--version"],
+        "compiler": ["c++", "--version"],
+        "wrk": ["wrk", "-v"],
+    }
+    for server in chosen:
+        if server.version:
+            found[server.name] = [word.replace("{build}", str(build)) for word in server.version]
+    return found

@@ -19,17 +19,15 @@ import datetime
 import pathlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 
-from bench.connections.__main__ import raise_descriptor_limit
-from bench.harness import environment
-from bench.harness.errors import Missing, Refused
-from bench.http.__main__ import SKIPPED, choose_cores, judge_noise, measure_noise, versions
+from bench.harness import command, environment
+from bench.harness.errors import Missing
+from bench.http import noise
 from bench.http.measure import Bench, Settings
 from bench.http.results import Results
 from bench.http.scenarios import Scenario
-from bench.http.servers import Paths
+from bench.http.servers import Paths, versions
 from bench.variants import plan, report, servers
 from bench.variants.measure import Groups, usable
 from bench.variants.servers import BASE, FLOOR, HELLO_BACKENDS, hello
@@ -45,20 +43,10 @@ QUICK_BACKEND = "epoll_et"
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench variants", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"),
-                        help="the build tree (%(default)s)")
+    command.add_options(parser, int, "a few variants, one short round")
     parser.add_argument("--parts", default=",".join(PARTS), metavar="LIST", help="(%(default)s)")
     parser.add_argument("--variants", default=",".join(servers.VARIANTS), metavar="LIST",
                         help="(%(default)s)")
-    parser.add_argument("--pairs", type=int, default=7, help="rounds (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=1, help="of each run (%(default)s)")
-    parser.add_argument("--noise-bound", type=float, default=0.05, metavar="SHARE",
-                        help="refuse above this much noise (%(default)s)")
-    parser.add_argument("--noisy", action="store_true", help="report above the bound too")
-    parser.add_argument("--quick", action="store_true",
-                        help="a few variants, one short round, nothing is written")
-    parser.add_argument("--cores", default="", metavar="SERVER,CLIENT",
-                        help="where to run (the first two this process may use)")
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE",
                         default=pathlib.Path("docs/performance/variants.md"),
                         help="the report (%(default)s)")
@@ -77,7 +65,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def choose_groups(options: argparse.Namespace, paths: Paths, core: int,
                   results: Results) -> list[plan.Group]:
     """Of what can run here and answers rightly."""
-    limit = raise_descriptor_limit(MOST_CONNECTIONS + RESERVED_DESCRIPTORS)
+    limit = command.raise_descriptor_limit(MOST_CONNECTIONS + RESERVED_DESCRIPTORS)
     connections = min(MOST_CONNECTIONS, limit - RESERVED_DESCRIPTORS)
     groups: list[plan.Group] = []
     if "ring" in options.parts:
@@ -103,7 +91,7 @@ def choose_groups(options: argparse.Namespace, paths: Paths, core: int,
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.Path) -> Results:
-    cores = server_core, client_core = choose_cores(options.cores)
+    cores = server_core, client_core = command.choose_cores(options.cores)
     paths = Paths(options.build.resolve(), scratch)
     if not (paths.build / "apps/hello").exists():
         raise Missing(f"there is no {paths.build}/apps/hello: ./dev build makes it")
@@ -131,28 +119,23 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
         runner.run(group)
         for scenario in group.scenarios if group.again else ():
             when = f"{group.base} at {scenario.name}"
-            judge_noise(runner.noise(group, scenario), results, servers.by_name(group.base), when,
+            noise.judge(runner.noise(group, scenario), results, servers.by_name(group.base), when,
                         options)
     if measured:
-        measure_noise(bench, results, servers.by_name(groups[0].base), "after", options)
+        noise.measure(bench, results, servers.by_name(groups[0].base), "after", options)
     return results
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
-    try:
-        with tempfile.TemporaryDirectory(prefix="quintet-bench-") as scratch:
-            results = run(options, arguments, pathlib.Path(scratch))
+
+    def measure_and_report(scratch: pathlib.Path) -> None:
+        results = run(options, arguments, scratch)
         print(report.markdown_text(results))
         for path in report.write(results, options.out) if not options.quick else ():
             print(path, file=sys.stderr)
-    except Missing as reason:
-        print(f"bench/variants: skipped: {reason}", file=sys.stderr)
-        return SKIPPED
-    except (Refused, ValueError) as reason:
-        print(f"bench/variants: no report: {reason}", file=sys.stderr)
-        return 1
-    return 0
+
+    return command.run("variants", measure_and_report)
 
 
 if __name__ == "__main__":
