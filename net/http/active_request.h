@@ -34,7 +34,7 @@ struct ActiveRequest {
   bool body_seen = false;       // octets behind the head have arrived
   bool continue_sent = false;   // 100 went out
 
-  // As new, but for the buffers.
+  // As new, but for the buffers, and for the head read last with what it matched.
   void Reset() {
     FreeAbove(body, kKeptBodyBytes);
     body.clear();
