@@ -152,17 +152,19 @@ class Process:
             time.sleep(0.02)
         raise Refused(f"{self.command[0]} does not listen on port {port}: {self.output()[-400:]}")
 
-    def finish(self) -> None:
+    def finish(self, any_code: bool = False) -> None:
         """stop(), and refuses what had ended before, and what does not end well.
 
-        It ends well with 0, or by the SIGTERM that it is sent, where it has no handler for that.
+        It ends well with 0, or by the SIGTERM that it is sent, where it has no handler for that;
+        with `any_code` also with another exit code.
         """
         try:
             self.pids()
         finally:
             self.stop()
         status = self._popen.poll()
-        if status not in (0, -signal.SIGTERM):
+        by_code = any_code and status is not None and status > 0
+        if status not in (0, -signal.SIGTERM) and not by_code:
             text = self.output().strip()[-400:]
             raise Refused(f"{self.command[0]} ended with {status} after SIGTERM: {text}")
 

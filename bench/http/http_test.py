@@ -265,16 +265,22 @@ class ServersTest(unittest.TestCase):
                     server.try_out(paths, core)
 
     def test_a_server_that_does_not_end_well_is_refused(self) -> None:
-        handler = "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit({}));"
-        with self._listener(handler.format(0)):
+        handler = "import os, signal; signal.signal(signal.SIGTERM, lambda *_: {});"
+        with self._listener(handler.format("sys.exit(0)")):
             pass
         with self.assertRaisesRegex(Refused, "ended with 3 after SIGTERM"):
-            with self._listener(handler.format(3)):
+            with self._listener(handler.format("sys.exit(3)")):
                 pass
-        with self.assertRaisesRegex(ValueError, "of the first"), self._listener(handler.format(3)):
+        with self._listener(handler.format("sys.exit(3)"), kind="peer"):
+            pass
+        with self.assertRaisesRegex(Refused, "ended with -6 after SIGTERM"):
+            with self._listener(handler.format("os.abort()"), kind="peer"):
+                pass
+        failing = handler.format("sys.exit(3)")
+        with self.assertRaisesRegex(ValueError, "of the first"), self._listener(failing):
             raise ValueError("the reason of the first is told")
 
-    def _listener(self, first: str = "") -> servers.Running:
+    def _listener(self, first: str = "", kind: str = "quintet") -> servers.Running:
         """A server that only listens, after `first`."""
         script = (
             f"import socket, sys, time; {first} "
@@ -287,7 +293,7 @@ class ServersTest(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         paths = servers.Paths(pathlib.Path("/nonexistent"), pathlib.Path(directory.name))
-        server = servers.Server("listener", "peer", command, sys.executable.rpartition("/")[2])
+        server = servers.Server("listener", kind, command, sys.executable.rpartition("/")[2])
         return server.start(paths, min(os.sched_getaffinity(0)))
 
     @staticmethod

@@ -131,7 +131,8 @@ class Running:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """What was measured counts only of a server that lived until it was told to end."""
         if error is None:
-            self.process.finish()
+            # Others have their own ways: lighttpd answers SIGTERM with 1 while it has clients.
+            self.process.finish(any_code=self.server.kind == "peer")
         else:
             self.process.stop()
 
