@@ -52,6 +52,10 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if options.quick:
         options.pairs, options.seconds, options.idle = 1, 0.2, "500"
         options.backends = ",".join(QUICK_BACKENDS)
+    options.backends = options.backends.split(",")
+    for word in options.backends:
+        if word not in BACKENDS:
+            parser.error(f"{word!r} is none of {', '.join(BACKENDS)}")
     return options
 
 
@@ -105,10 +109,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str], scratch: pathlib.
     bench = Bench(paths, server_core, client_core, options.pairs, options.seconds)
     if not options.quick:
         measure_noise(bench, results, options)
-    wanted_backends = options.backends.split(",")
-    if unknown := set(wanted_backends) - set(BACKENDS):
-        raise ValueError(f"no backend is called {unknown.pop()!r}; there are {', '.join(BACKENDS)}")
-    backends = [each for each in wanted_backends if usable(bench, results, each)]
+    backends = [each for each in options.backends if usable(bench, results, each)]
     for backend in backends:
         server = by_name(f"quintet-{backend}")
         for count in counts_for(backend, counts):
