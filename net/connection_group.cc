@@ -15,18 +15,6 @@ ConnectionOptions Bounded(ConnectionOptions options) {
 
 }  // namespace
 
-bool LoopExecutor::Post(Task task) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (loop_ == nullptr) return false;
-  loop_->Post(std::move(task));
-  return true;
-}
-
-void LoopExecutor::Close() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  loop_ = nullptr;
-}
-
 ConnectionGroup::ConnectionGroup(EventLoop& loop, ConnectionOptions options,
                                  ConnectionCounters* counters)
     : loop_(loop),

@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/address.h"
 #include "net/block_pool.h"
 #include "net/connection_options.h"
+#include "net/loop_executor.h"
 #include "net/session.h"
 #include "net/socket.h"
 #include "reactor/event_loop.h"
@@ -21,19 +21,6 @@
 namespace quintet {
 
 class Connection;
-
-// Runs tasks on a loop for as long as its owner lets it.
-class LoopExecutor final : public Executor {
- public:
-  explicit LoopExecutor(EventLoop* loop) : loop_(loop) {}
-  bool Post(Task task) override;
-  // From here on Post() refuses. Any thread; when it returns nobody uses the loop any more.
-  void Close();
-
- private:
-  std::mutex mutex_;
-  EventLoop* loop_;
-};
 
 // Counters that one thread writes and any thread reads.
 struct ConnectionCounters {

@@ -44,7 +44,8 @@ EventLoop::EventLoop(std::unique_ptr<Clock> owned_clock, Clock& clock,
       backend_(std::move(backend)),
       now_(clock_.Now()),
       timers_(now_),
-      timer_table_(timers_) {}
+      timer_table_(timers_),
+      meter_(options_.gauges, options_.stall_threshold, log()) {}
 
 EventLoop::~EventLoop() {
   assert(!in_turn_ && "a loop was destroyed from inside one of its callbacks");
@@ -102,12 +103,17 @@ void EventLoop::BindToThread() {
 
 void EventLoop::Run() {
   while (!stop_.load(std::memory_order_acquire)) Turn(kNever, /*once=*/false);
+  meter_.End(clock_);
   stop_.store(false, std::memory_order_relaxed);
 }
 
 bool EventLoop::RunOnce(Duration max_wait) {
-  return Turn(max_wait <= Duration::zero() ? kPollOnly : AddSaturated(clock_.Now(), max_wait),
-              /*once=*/true);
+  const bool done =
+      Turn(max_wait <= Duration::zero() ? kPollOnly : AddSaturated(clock_.Now(), max_wait),
+           /*once=*/true);
+  // What the caller does before its next turn is not the loop's business.
+  meter_.End(clock_);
+  return done;
 }
 
 void EventLoop::Stop() {
@@ -117,6 +123,12 @@ void EventLoop::Stop() {
 
 void EventLoop::Post(Task task) {
   if (posted_.Push(std::move(task))) backend_->Wake();
+}
+
+bool EventLoop::TryPost(Task&& task, size_t limit) {
+  const TaskQueue::TryPushResult result = posted_.TryPush(std::move(task), limit);
+  if (result == TaskQueue::TryPushResult::kPushedWake) backend_->Wake();
+  return result != TaskQueue::TryPushResult::kFull;
 }
 
 void EventLoop::Defer(Task task) {
@@ -142,20 +154,25 @@ bool EventLoop::Turn(TimePoint deadline, bool once) {
   size_t done = 0;
   if (!posted_.empty() || !deferred_.empty()) {
     now_ = clock_.Now();  // nobody else looks at it before the wait
+    meter_.BeginTasks(now_);
     done += RunTasks();
     done += RunDeferred();
+    meter_.Count(done);
   }
+  meter_.End(clock_);  // so long nobody had looked at the kernel
   // A caller of RunOnce() who has got something done does not want to wait for more.
   WaitUntil(once && done > 0 ? kPollOnly : deadline);
   now_ = clock_.Now();
-  done += Dispatch();
-  done += FireTimers();
-  done += RunDeferred();
+  meter_.Woke(now_);
+  size_t came = Dispatch();
+  came += FireTimers();
+  came += RunDeferred();
+  meter_.Count(came);
 #ifndef NDEBUG
   backend_->Validate();
 #endif
   in_turn_ = false;
-  return done > 0;
+  return done + came > 0;
 }
 
 size_t EventLoop::RunTasks() {

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,9 +19,11 @@
 #include "reactor/backend_factory.h"
 #include "reactor/clock.h"
 #include "reactor/log.h"
+#include "reactor/loop_gauges.h"
 #include "reactor/task_queue.h"
 #include "reactor/timer_table.h"
 #include "reactor/timer_wheel.h"
+#include "reactor/turn_meter.h"
 #include "reactor/watcher.h"
 
 namespace quintet {
@@ -33,6 +36,16 @@ struct EventLoopOptions {
   // Bounds of one turn, so that completions, timers and tasks cannot starve one another.
   size_t max_completions_per_turn = 512;
   size_t max_timers_per_turn = 512;
+
+  // A turn that is busy for so long without looking at the kernel is a stall: counted, and logged
+  // at a limited rate (TurnMeter::kLogPeriod). The default is four times what a full turn takes at
+  // 10 us for each completion, and a fifth of the delay that people notice (100 ms). Zero: no turn
+  // is a stall.
+  Duration stall_threshold = std::chrono::milliseconds(20);
+  // Where the loop writes how busy its turns are, for example in memory that a supervisor reads.
+  // Must outlive the loop, and no other loop may write there meanwhile. Null: the loop keeps its
+  // own.
+  LoopGauges* gauges = nullptr;
 };
 
 // What a loop did since it was made.
@@ -45,9 +58,9 @@ struct EventLoopStats {
 
 // Belongs to the thread of its first turn. It may be made on one thread and run on another (the
 // ring of io_uring is enabled by the first turn); until the first turn its methods may be called by
-// one thread at a time, from then on by that thread only. Post(), Stop() and InLoopThread() may be
-// called from any thread. Debug builds check. Destroy it on its own thread, or after that thread
-// has ended.
+// one thread at a time, from then on by that thread only. Post(), TryPost(), Stop(), gauges() and
+// InLoopThread() may be called from any thread. Debug builds check. Destroy it on its own thread,
+// or after that thread has ended.
 //
 // An exception thrown by a callback ends at the loop: it is logged and counted, and the loop goes
 // on. (Connections are closed by it, see net/connection.h.)
@@ -82,6 +95,12 @@ class EventLoop {
   // Any thread: `task` runs on the loop's thread within one turn. Tasks of one thread keep their
   // order. Posting to a loop that is being destroyed is an error of the caller.
   void Post(Task task);
+
+  // Any thread: as Post(), but only while fewer than `limit` posted tasks wait for the loop,
+  // whoever posted them; those that have begun to run wait no more. The bound is exact. False, and
+  // `task` is left as it was (a temporary is destroyed with the caller's statement), when there is
+  // no room.
+  [[nodiscard]] bool TryPost(Task&& task, size_t limit);
 
   // Loop's thread: `task` runs at the end of the current turn, before the loop waits again; from
   // outside a turn, in the next one before it waits.
@@ -122,6 +141,8 @@ class EventLoop {
   bool InLoopThread() const;
   Backend& backend() { return *backend_; }
   const EventLoopStats& stats() const { return stats_; }
+  // Any thread.
+  const LoopGauges& gauges() const { return meter_.gauges(); }
   const LogFunction& log() const { return options_.backend.log; }
 
  private:
@@ -158,6 +179,7 @@ class EventLoop {
   std::atomic<std::thread::id> owner_ = std::thread::id();
   bool in_turn_ = false;
   EventLoopStats stats_;
+  TurnMeter meter_;
 };
 
 }  // namespace quintet

@@ -2,7 +2,9 @@
 #ifndef QUINTET_REACTOR_TASK_QUEUE_H_
 #define QUINTET_REACTOR_TASK_QUEUE_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -26,6 +28,21 @@ class TaskQueue {
   // one of the producers that find it asleep is told so. One allocation.
   [[nodiscard]] bool Push(Task task);
 
+  // What became of TryPush().
+  enum class TryPushResult {
+    kFull,        // `limit` or more tasks wait: nothing was pushed
+    kPushed,      // and the consumer is awake
+    kPushedWake,  // and the caller must wake the consumer
+  };
+  // Any thread: as Push(), but only while fewer than `limit` tasks wait, whoever pushed them. The
+  // bound is exact: however many producers try, they never make it more. `task` is moved from only
+  // when it was pushed.
+  [[nodiscard]] TryPushResult TryPush(Task&& task, size_t limit);
+
+  // Any thread: how many tasks wait, that is, were pushed and have not begun to run. Old as soon as
+  // it is known; the consumer, while nobody pushes, is told the truth.
+  size_t waiting() const;
+
   // Consumer: nothing has been pushed that RunBatch() would run. A push may come at any time.
   bool empty() const { return batch_ == nullptr && inbox_.empty(); }
 
@@ -43,7 +60,7 @@ class TaskQueue {
 
  private:
   struct Node {
-    Node* next;
+    Node* next = nullptr;
     Task task;
   };
   static constexpr size_t kCacheLineBytes = 64;
@@ -54,9 +71,15 @@ class TaskQueue {
 
   // Written by every producer: on a line of its own, away from what the consumer works with.
   alignas(kCacheLineBytes) Inbox<Node> inbox_;
+  // Tasks that were ever pushed, or are about to be. How many wait is the difference of two counts
+  // that only grow: so taking a task needs no read-modify-write, and a producer that exchanges this
+  // one knows that the difference was at most what it had read.
+  std::atomic<uint64_t> pushed_ = 0;
   // The consumer's, oldest first. Empty between calls of RunBatch() unless `run` threw.
   alignas(kCacheLineBytes) Node* batch_ = nullptr;
   Node* batch_last_ = nullptr;
+  // Tasks that were ever taken to be run or destroyed. Written by the consumer only.
+  std::atomic<uint64_t> taken_ = 0;
 };
 
 template <typename Run>

@@ -127,6 +127,38 @@ TEST_P(EventLoopTest, PostWakesASleepingLoopEachTime) {
   EXPECT_EQ(ran, rounds);
 }
 
+TEST_P(EventLoopTest, BoundedPostsAreRefusedWhereThereIsNoRoom) {
+  constexpr size_t kLimit = 3;
+  const auto token = std::make_shared<int>(0);
+  size_t ran = 0;
+  for (size_t i = 0; i < kLimit; ++i) {
+    EXPECT_TRUE(loop().TryPost([token, &ran] { ++ran; }, kLimit));
+  }
+  EXPECT_FALSE(loop().TryPost([token] { ADD_FAILURE(); }, kLimit));
+  EXPECT_EQ(token.use_count(), 1 + static_cast<long>(kLimit)) << "the refused task lives on";
+  loop().Post([token, &ran] { ++ran; });  // no bound
+  loop().RunOnce(Duration::zero());
+  EXPECT_EQ(ran, kLimit + 1);
+  EXPECT_EQ(token.use_count(), 1);
+  EXPECT_TRUE(loop().TryPost([] {}, 1));
+}
+
+TEST_P(EventLoopTest, BoundedPostWakesASleepingLoopEachTime) {
+  const int rounds = Scaled(5000);
+  std::atomic<int> ran = 0;
+  std::thread poster([&] {
+    for (int i = 1; i <= rounds; ++i) {
+      // The one before has run, so there is room.
+      EXPECT_TRUE(loop().TryPost([&] { ++ran; }, 1));
+      while (ran < i) std::this_thread::yield();
+    }
+    loop().Stop();
+  });
+  loop().Run();
+  poster.join();
+  EXPECT_EQ(ran, rounds);
+}
+
 TEST_P(EventLoopTest, TaskThatPostsItselfStarvesNeitherTimersNorReaders) {
   SocketPair pair = MakeUnixPair();
   bool timer = false;

@@ -1,5 +1,7 @@
 #include "reactor/task_queue.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -19,6 +21,8 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+
+using TryPushResult = TaskQueue::TryPushResult;
 
 void RunTask(Task& task) { task(); }
 
@@ -118,6 +122,115 @@ TEST_F(TaskQueueTest, RunningABatchEndsASleep) {
   EXPECT_TRUE(queue_.PrepareToSleep());
   EXPECT_EQ(queue_.RunBatch(RunTask), 0u);
   EXPECT_FALSE(queue_.Push(Note(1)));
+}
+
+TEST_F(TaskQueueTest, TheBoundCountsWhatWaits) {
+  EXPECT_EQ(queue_.TryPush(Note(0), 0), TryPushResult::kFull);
+  EXPECT_EQ(queue_.waiting(), 0u);
+  EXPECT_EQ(queue_.TryPush(Note(1), 2), TryPushResult::kPushed);
+  static_cast<void>(queue_.Push(Note(2)));  // counts, and is not bounded
+  EXPECT_EQ(queue_.TryPush(Note(0), 2), TryPushResult::kFull);
+  EXPECT_EQ(queue_.TryPush(Note(3), 3), TryPushResult::kPushed);
+  static_cast<void>(queue_.Push(Note(4)));
+  EXPECT_EQ(queue_.TryPush(Note(0), 3), TryPushResult::kFull);
+  EXPECT_EQ(queue_.waiting(), 4u);
+  EXPECT_EQ(queue_.RunBatch(RunTask), 4u);
+  EXPECT_THAT(ran_, ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(queue_.waiting(), 0u);
+  EXPECT_EQ(queue_.TryPush(Note(5), 1), TryPushResult::kPushed);
+}
+
+TEST_F(TaskQueueTest, ATaskThatRunsDoesNotWaitAndThoseBehindItDo) {
+  static_cast<void>(queue_.Push([this] {
+    EXPECT_EQ(queue_.waiting(), 1u);
+    EXPECT_EQ(queue_.TryPush(Note(0), 1), TryPushResult::kFull);
+  }));
+  static_cast<void>(queue_.Push([this] {
+    EXPECT_EQ(queue_.waiting(), 0u);
+    EXPECT_EQ(queue_.TryPush(Note(1), 1), TryPushResult::kPushed);
+    throw std::runtime_error("thrown by a task");
+  }));
+  EXPECT_THROW(queue_.RunBatch(RunTask), std::runtime_error);
+  EXPECT_EQ(queue_.waiting(), 1u);
+  queue_.RunBatch(RunTask);
+  EXPECT_THAT(ran_, ElementsAre(1));
+}
+
+TEST_F(TaskQueueTest, ARefusedTaskStaysWithItsOwner) {
+  Task task = Note(1);
+  EXPECT_EQ(queue_.TryPush(std::move(task), 0), TryPushResult::kFull);
+  ASSERT_TRUE(task != nullptr);  // NOLINT(bugprone-use-after-move)
+  task();
+  EXPECT_THAT(ran_, ElementsAre(1));
+  EXPECT_TRUE(queue_.PrepareToSleep());
+}
+
+TEST_F(TaskQueueTest, ABoundedPushWakesTheSleeperToo) {
+  EXPECT_TRUE(queue_.PrepareToSleep());
+  EXPECT_EQ(queue_.TryPush(Note(0), 0), TryPushResult::kFull);
+  EXPECT_EQ(queue_.TryPush(Note(1), 2), TryPushResult::kPushedWake);
+  EXPECT_EQ(queue_.TryPush(Note(2), 2), TryPushResult::kPushed);
+}
+
+// Nobody takes anything: whoever gets there first, the limit is met and not passed.
+TEST_F(TaskQueueTest, ManyProducersFillTheQueueToTheLimit) {
+  constexpr size_t kLimit = 37;
+  constexpr int kProducers = 4;
+  for (int round = 0; round < testing::Scaled(400); ++round) {
+    TaskQueue queue;
+    std::atomic<size_t> pushed = 0;
+    std::vector<std::thread> threads;
+    for (int producer = 0; producer < kProducers; ++producer) {
+      threads.emplace_back([&] {
+        while (queue.TryPush([] {}, kLimit) != TryPushResult::kFull) ++pushed;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    ASSERT_EQ(pushed, kLimit);
+    ASSERT_EQ(queue.RunBatch(RunTask), kLimit);
+  }
+}
+
+// While tasks are taken: never more than the limit, and each that was taken in runs, in order.
+TEST_F(TaskQueueTest, TheBoundHoldsWhileTasksAreTaken) {
+  constexpr size_t kLimit = 8;
+  constexpr int kProducers = 3;
+  const int pushes_each = testing::Scaled(200'000);
+  std::vector<int> next(kProducers, 0);
+  std::atomic<int> ended = 0;
+  std::atomic<uint64_t> pushed = 0;
+  bool ordered = true;
+  std::vector<std::thread> threads;
+  for (int producer = 0; producer < kProducers; ++producer) {
+    threads.emplace_back([&, producer] {
+      for (int push = 0; push < pushes_each;) {
+        const auto result = queue_.TryPush(
+            [&, producer, push] { ordered = ordered && next[producer]++ == push; }, kLimit);
+        if (result == TryPushResult::kFull) {
+          std::this_thread::yield();
+          continue;
+        }
+        ++push;
+        ++pushed;
+      }
+      ++ended;
+    });
+  }
+  uint64_t ran = 0;
+  size_t most = 0;
+  const auto run = [&] {
+    ran += queue_.RunBatch([&](Task& task) {
+      most = std::max(most, queue_.waiting());
+      task();
+    });
+  };
+  while (ended < kProducers) run();
+  for (std::thread& thread : threads) thread.join();
+  run();
+  EXPECT_LE(most, kLimit);
+  EXPECT_TRUE(ordered);
+  EXPECT_EQ(ran, pushed);
+  EXPECT_EQ(ran, static_cast<uint64_t>(kProducers) * static_cast<uint64_t>(pushes_each));
 }
 
 // `nap`: how long the consumer sleeps at most before it looks by itself, which sets the end of a
