@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "net/socket.h"
 
 namespace quintet {
 namespace {
@@ -85,8 +86,8 @@ void Connection::Open() {
 void Connection::StartConnecting(const Address& address, Duration timeout) {
   session_->Attach(*this);
   if (timeout > Duration::zero()) io_deadline_ = AddSaturated(present(), timeout);
-  connecting_to_ = std::make_unique<const Address>(address);
-  loop_.backend().StartConnect(*this, connecting_to_->data(), connecting_to_->size());
+  address_ = std::make_unique<const Address>(address);
+  loop_.backend().StartConnect(*this, address_->data(), address_->size());
   UpdateTimer();
 }
 
@@ -144,6 +145,18 @@ void Connection::SetDeadline(TimePoint deadline) {
   if (!in_callback_ && !closing()) UpdateTimer();
 }
 
+absl::StatusOr<Address> Connection::PeerAddress() const {
+  if (address_ != nullptr) return *address_;
+  // The number may be somebody else's by now.
+  if (closing()) return absl::UnavailableError("the connection is closed");
+  return PeerAddressOf(fd());
+}
+
+void Connection::SetPeerAddress(const Address& address) {
+  assert(state_ != State::kConnecting);
+  address_ = std::make_unique<const Address>(address);
+}
+
 std::shared_ptr<Executor> Connection::executor() {
   if (group_ != nullptr) return group_->executor();
   return std::make_shared<LoopExecutor>(nullptr);
@@ -152,6 +165,22 @@ std::shared_ptr<Executor> Connection::executor() {
 void Connection::Drain() {
   drain_due_ = true;
   ScheduleSettle();
+}
+
+void Connection::End() {
+  if (state_ == State::kLingering) {
+    // The peer may still be reading what the kernel holds: no reset.
+    StartClosing(CloseReason::kLingerTimeout, CloseMode::kClose);
+  } else if (idle()) {
+    StartClosing(CloseReason::kDrained, CloseMode::kClose);
+  } else {
+    Abort(CloseReason::kAborted);
+  }
+}
+
+bool Connection::idle() const {
+  return state_ == State::kOpen && opened_ && !in_callback_ && !ending() && output_bytes() == 0 &&
+         unread_.empty() && session_->idle();
 }
 
 // ---- Completions ----
@@ -179,7 +208,7 @@ void Connection::OnCompletion(const Completion& completion) {
 }
 
 void Connection::OnConnected(int32_t result) {
-  connecting_to_.reset();
+  address_.reset();
   if (result < 0) {
     StartClosing(CloseReason::kConnectFailed, CloseMode::kClose);
     return;

@@ -32,8 +32,8 @@ namespace quintet {
 //   Closing     Backend::Close() called              Closed (kClosed)
 //   Closed      OnClosed() told; about to be freed
 //
-// Abort(), a socket error, a stalled write and a session that throws lead from every state but the
-// last two to Closing.
+// Abort(), End(), a socket error, a stalled write and a session that throws lead from every state
+// but the last two to Closing.
 //
 // What a session asks for takes effect when its callback has returned: Settle() is the one place
 // that sends, arms, disarms and changes state. So nothing is re-entered, and all output of one
@@ -61,14 +61,22 @@ class Connection final : public Source, public Transport, private Timer {
   bool output_blocked() const override { return output_blocked_; }
   void Close() override;
   void Abort(CloseReason reason) override;
+  bool ending() const override { return output_ended() || abort_reason_ != CloseReason::kNone; }
   void PauseReading() override;
   void ResumeReading() override;
+  bool reading_paused() const override { return paused_; }
   void SetDeadline(TimePoint deadline) override;
   TimePoint now() const override { return loop_.now(); }
+  bool stopping() const override { return group_ == nullptr || group_->stopping(); }
+  absl::StatusOr<Address> PeerAddress() const override;
+  void SetPeerAddress(const Address& address) override;
   std::shared_ptr<Executor> executor() override;
 
   // Asks the session to come to an end: OnDrain() before the loop waits again.
   void Drain();
+  // Ends at once: with FIN where that takes nothing away from the peer, because the session is idle
+  // (kDrained) or everything was sent (kLingerTimeout), else with a reset (kAborted).
+  void End();
 
  private:
   friend class ConnectionGroup;
@@ -106,6 +114,7 @@ class Connection final : public Source, public Transport, private Timer {
   void UpdateTimer();
   void StartClosing(CloseReason reason, CloseMode mode);
   void SetState(State next);
+  bool idle() const;
   bool closing() const { return state_ >= State::kClosing; }
   bool output_ended() const { return close_requested_ || closing(); }
 
@@ -123,8 +132,9 @@ class Connection final : public Source, public Transport, private Timer {
   Connection* next_in_group_ = nullptr;
   Connection* previous_in_group_ = nullptr;
   std::unique_ptr<Session> session_;
-  // The kernel may read it until the connect has ended.
-  std::unique_ptr<const Address> connecting_to_;
+  // Until the connect has ended where it goes to, and the kernel may read it. Then the peer's, if
+  // SetPeerAddress() named it.
+  std::unique_ptr<const Address> address_;
 
   // Output in two parts: one that the kernel may be reading, left alone, and one that fills.
   ByteQueue sending_;

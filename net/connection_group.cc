@@ -93,6 +93,10 @@ void ConnectionGroup::Drain() {
   ForEach([](Connection& connection) { connection.Drain(); });
 }
 
+void ConnectionGroup::EndAll() {
+  ForEach([](Connection& connection) { connection.End(); });
+}
+
 void ConnectionGroup::AbortAll(CloseReason reason) {
   ForEach([reason](Connection& connection) { connection.Abort(reason); });
 }

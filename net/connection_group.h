@@ -61,8 +61,15 @@ class ConnectionGroup {
 
   // Calls every session's OnDrain(), and that of each connection added later.
   void Drain();
+  // Ends every connection at once: with FIN where the session is idle or everything was sent, with
+  // a reset where work is unfinished (kAborted). For the deadline of a drain.
+  void EndAll();
   // Aborts every connection.
   void AbortAll(CloseReason reason);
+
+  // What Transport::stopping() answers.
+  void set_stopping(bool stopping) { stopping_ = stopping; }
+  bool stopping() const { return stopping_; }
 
   // Called after a connection has ended and was taken out.
   void set_on_closed(std::function<void()> on_closed) { on_closed_ = std::move(on_closed); }
@@ -93,6 +100,7 @@ class ConnectionGroup {
   Connection* first_ = nullptr;  // intrusive list, newest first
   size_t size_ = 0;
   bool draining_ = false;
+  bool stopping_ = false;
 };
 
 }  // namespace quintet

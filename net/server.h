@@ -28,7 +28,8 @@ struct ServerOptions {
   // Open connections per shard at which it stops accepting until one ends. 0: no limit but the
   // descriptors.
   size_t max_connections_per_shard = 0;
-  // From Stop() until connections that have not finished are aborted.
+  // From Stop() until connections that are left are closed where idle, and aborted elsewhere. Zero:
+  // all are aborted at once.
   Duration drain_timeout = std::chrono::seconds(10);
   ConnectionOptions connection;
   EventLoopOptions loop;

@@ -32,6 +32,10 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "aborted";
     case CloseReason::kRefused:
       return "refused";
+    case CloseReason::kDrained:
+      return "drained";
+    case CloseReason::kProxyHeader:
+      return "proxy_header";
   }
   return "unknown";
 }

@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "net/address.h"
 #include "reactor/clock.h"
 
 namespace quintet {
@@ -30,6 +32,8 @@ enum class CloseReason : uint8_t {
   kSessionError,    // a session callback threw
   kAborted,         // Abort(), or destroyed by its owner
   kRefused,         // the backend could not take the descriptor (select and FD_SETSIZE)
+  kDrained,         // idle when the deadline of a drain came
+  kProxyHeader,     // the PROXY header was missing, cut off or wrong
 };
 std::string_view CloseReasonName(CloseReason reason);
 
@@ -62,16 +66,31 @@ class Transport {
   virtual void Close() = 0;
   // Closes at once with a reset; output is dropped.
   virtual void Abort(CloseReason reason) = 0;
+  // Close() or Abort() was called.
+  virtual bool ending() const = 0;
 
   // Stops and restarts the calls of OnData(). Bytes that arrive while paused are kept.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
+  virtual bool reading_paused() const = 0;
 
   // One deadline at a time; kNever takes it back, as does Close(). OnDeadline() is called once it
   // has passed. Moving it costs next to nothing.
   virtual void SetDeadline(TimePoint deadline) = 0;
   // The time of this turn.
   virtual TimePoint now() const = 0;
+
+  // The server is about to go away, not merely to be replaced by a successor: who asks how it is
+  // should hear so. Connections are accepted and served as ever until the drain begins.
+  virtual bool stopping() const = 0;
+
+  // The client's address: what SetPeerAddress() said, else that of the other end, by a system call
+  // (getpeername(2)). An error when the connection is gone. The address of a client of a Unix
+  // socket has no name.
+  virtual absl::StatusOr<Address> PeerAddress() const = 0;
+  // For sessions that learn from a proxy whose connection it passes on. Costs memory for as long as
+  // the connection lasts.
+  virtual void SetPeerAddress(const Address& address) = 0;
 
   // For replies from other threads. The same for all connections of a loop.
   virtual std::shared_ptr<Executor> executor() = 0;
@@ -108,9 +127,17 @@ class Session {
   // The deadline has passed. The default aborts with kDeadline.
   virtual void OnDeadline() { transport().Abort(CloseReason::kDeadline); }
 
-  // The server is being stopped: finish what has begun, start nothing new, then Close(). The
-  // default closes at once (after sending the output).
+  // The server is being stopped or replaced: come to an end in a way that the peer can tell, then
+  // Close(). Told once. A protocol that can announce the end goes on until it has done so; what is
+  // left when the drain's deadline comes is closed where idle(), and aborted elsewhere. The default
+  // closes at once (after sending the output).
   virtual void OnDrain() { transport().Close(); }
+
+  // Nothing is in progress, so that an end of file takes nothing away from the peer. Asked between
+  // callbacks, of a connection without output and without input that was not consumed; must not
+  // throw. A session that cannot tell is not idle, as in this default: a reset is never mistaken
+  // for the end of a reply.
+  virtual bool idle() const { return false; }
 
   // The connection is gone. Nothing may be written any more.
   virtual void OnClosed(CloseReason reason) { static_cast<void>(reason); }

@@ -66,7 +66,9 @@ void Shard::Drain(Duration timeout) {
   if (deadline >= drain_deadline_) return;
   drain_deadline_ = deadline;
   loop_->Cancel(drain_timer_);
-  drain_timer_ = loop_->RunAt(deadline, [this] { group_->AbortAll(CloseReason::kAborted); });
+  drain_timer_ = loop_->RunAt(deadline, [this, at_once = timeout <= Duration::zero()] {
+    at_once ? group_->AbortAll(CloseReason::kAborted) : group_->EndAll();
+  });
 }
 
 void Shard::TearDown() {

@@ -34,8 +34,9 @@ class Shard {
   // called.
   void TearDown();
 
-  // Closes the listeners, tells every session OnDrain(), aborts what is left after `timeout`, and
-  // ends Run(). A second call may only shorten the time.
+  // Closes the listeners, tells every session OnDrain(), after `timeout` closes what is left and
+  // idle and aborts the rest (zero: aborts all at once), and ends Run(). A second call may only
+  // shorten the time.
   void Drain(Duration timeout);
 
   // Before Run() and on the shard's thread only.

@@ -25,6 +25,8 @@ absl::StatusOr<Address> AskName(NameCall call, const char* name, int fd) {
 
 }  // namespace
 
+absl::StatusOr<Address> PeerAddressOf(int fd) { return AskName(::getpeername, "getpeername", fd); }
+
 absl::StatusOr<Socket> Socket::CreateStream(const Address& address) {
   Socket result(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   // errno is read before the text is made, which may change it.
@@ -77,9 +79,7 @@ absl::StatusOr<Address> Socket::LocalAddress() const {
   return AskName(::getsockname, "getsockname", fd_);
 }
 
-absl::StatusOr<Address> Socket::PeerAddress() const {
-  return AskName(::getpeername, "getpeername", fd_);
-}
+absl::StatusOr<Address> Socket::PeerAddress() const { return PeerAddressOf(fd_); }
 
 std::string Socket::Describe(const char* call) const {
   const absl::StatusOr<Address> local = LocalAddress();

@@ -11,6 +11,9 @@
 
 namespace quintet {
 
+// getpeername(2) for a descriptor that somebody else owns. Any thread.
+absl::StatusOr<Address> PeerAddressOf(int fd);
+
 // Owns one descriptor and closes it. Move-only; -1 when empty. Thread-compatible.
 //
 // An error says which call failed, for which address, and the errno by name, for example

@@ -3,6 +3,7 @@
 #define QUINTET_NET_HTTP_ACTIVE_REQUEST_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "net/http/exchange.h"
@@ -33,6 +34,8 @@ struct ActiveRequest {
   bool last_delivered = false;  // BodyCallback was told the end
   bool body_seen = false;       // octets behind the head have arrived
   bool continue_sent = false;   // 100 went out
+  // During a drain: the input that brought the last of this request goes on behind it.
+  std::optional<bool> more_read;
 
   // As new, but for the buffers, and for the head read last with what it matched.
   void Reset() {
@@ -46,6 +49,7 @@ struct ActiveRequest {
     last_delivered = false;
     body_seen = false;
     continue_sent = false;
+    more_read.reset();
   }
 
   static constexpr size_t kKeptBodyBytes = 16 << 10;

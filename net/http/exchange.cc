@@ -15,4 +15,8 @@ ExchangeHandle Exchange::Defer() {
   return ExchangeHandle(transport_->executor(), ticket_);
 }
 
+absl::StatusOr<Address> Exchange::PeerAddress() const { return transport_->PeerAddress(); }
+
+bool Exchange::stopping() const { return transport_->stopping(); }
+
 }  // namespace quintet::http

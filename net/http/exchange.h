@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "net/address.h"
 #include "net/http/exchange_handle.h"
 #include "net/http/request.h"
 #include "net/http/response_writer.h"
@@ -50,6 +52,13 @@ class Exchange {
   // The answer comes later, perhaps from another thread, by the handle. Requests behind this one
   // wait meanwhile; its own deadline (Timeouts::request) goes on.
   ExchangeHandle Defer();
+
+  // The client's address: the other end of the connection, or whom a proxy named in a PROXY header.
+  // Mostly a system call. An error when the connection has just been closed.
+  absl::StatusOr<Address> PeerAddress() const;
+  // The server is about to go away, not merely to be replaced by a successor: for replies to those
+  // who ask how it is, so that they send new work elsewhere.
+  bool stopping() const;
 
  private:
   friend class ServerSession;

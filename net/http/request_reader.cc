@@ -3,6 +3,7 @@
 #include <llhttp.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "net/http/kept_buffer.h"
@@ -298,6 +299,31 @@ RequestReader::Event RequestReader::ReadTrailers(std::string_view& input) {
   if (!bytes.empty() && !Parse(bytes)) return Refuse(400);
   if (result == HeadScanner::Result::kMore) return Event::kMore;
   return complete_ ? Event::kEnd : Refuse(400);
+}
+
+// Goes the way of Next(), with copies of the scanners and without the parser.
+bool RequestReader::ReachesBeyond(std::string_view input) const {
+  if (phase_ == Phase::kHead || complete_) return !input.empty();
+  if (phase_ == Phase::kBody) return input.size() > remaining_;
+  ChunkScanner chunks = chunk_scanner_;
+  uint64_t size = remaining_;
+  size_t used = 0;
+  for (bool in_chunk = phase_ != Phase::kChunkLine;; in_chunk = true) {
+    if (in_chunk) {
+      if (input.size() <= size) return false;
+      input.remove_prefix(size);
+      if (chunks.ScanDataEnd(input, used) != ChunkScanner::Result::kComplete) return false;
+      input.remove_prefix(used);
+    }
+    std::string_view digits;
+    if (chunks.ScanLine(input, used, digits) != ChunkScanner::Result::kComplete) return false;
+    input.remove_prefix(used);
+    std::from_chars(digits.data(), digits.data() + digits.size(), size, 16);
+    if (size == 0) break;
+  }
+  HeadScanner trailers = scanner_;
+  trailers.StartTrailers();
+  return trailers.Scan(input, used) == HeadScanner::Result::kComplete && used < input.size();
 }
 
 }  // namespace quintet::http

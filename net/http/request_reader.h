@@ -52,6 +52,10 @@ class RequestReader {
   // Reads from the front of `input` and removes what it read.
   Event Next(std::string_view& input);
 
+  // Behind any event: `input`, what Next() has left, goes on behind the end of the request. Looks,
+  // and reads nothing; false where the end is not in it.
+  bool ReachesBeyond(std::string_view input) const;
+
   // An octet of the request has been seen; empty lines before it are none.
   bool started() const { return phase_ != Phase::kHead || (!head_kept_ && scanner_.started()); }
   bool head_complete() const { return phase_ > Phase::kHead; }

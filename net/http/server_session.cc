@@ -36,6 +36,7 @@ void ServerSession::OnOpen() {
 
 size_t ServerSession::OnData(std::span<const std::byte> data) {
   if (closed_) return data.size();
+  if (draining_ && active_ != nullptr) active_->more_read.reset();
   reading_stopped_ = false;
   input_held_ = false;
   std::string_view input(reinterpret_cast<const char*>(data.data()), data.size());
@@ -67,6 +68,8 @@ void ServerSession::Pump(std::string_view& input) {
     if (!reader.started()) active.started_at = transport().now();
     const size_t input_before = input.size();
     const RequestReader::Event event = reader.Next(input);
+    // Once for each request and arrival: it holds until both are over.
+    if (draining_ && !active.more_read) active.more_read = reader.ReachesBeyond(input);
     if (!head_before && input.size() != input_before) {
       active.body_seen = true;
       active.arrived_at = transport().now();
@@ -261,7 +264,7 @@ void ServerSession::SendStatus(int status) {
 
 void ServerSession::Finish() {
   const bool keep_alive = active_->exchange.response_.keep_alive();
-  if (!keep_alive || draining_ || eof_) return CloseConnection();
+  if (!keep_alive || eof_) return CloseConnection();
   DropRequest();
   idle_since_ = transport().now();
 }
@@ -350,10 +353,8 @@ void ServerSession::OnDeadline() {
   Refuse(408);
 }
 
-void ServerSession::OnDrain() {
-  if (closed_) return;
-  draining_ = true;
-  if (active_ == nullptr || !active_->reader.started()) CloseConnection();
+bool ServerSession::idle() const {
+  return !closed_ && (active_ == nullptr || !active_->reader.started());
 }
 
 void ServerSession::OnClosed(CloseReason /*reason*/) {
@@ -375,8 +376,9 @@ bool ServerSession::MayKeepAlive() const {
   const ActiveRequest& active = *active_;
   const Request& request = active.reader.request();
   const uint64_t limit = context_->config().options.limits.requests_per_connection;
-  if (!request.keep_alive() || draining_ || eof_ || (limit != 0 && requests_ >= limit))
-    return false;
+  if (!request.keep_alive() || eof_ || (limit != 0 && requests_ >= limit)) return false;
+  // Requests that have been read are answered, and the last response says that it is the last.
+  if (draining_ && !active.more_read.value_or(false) && !input_held_) return false;
   if (active.reader.complete()) return true;
   // The response comes before the end of the body: will the rest come, and is it worth reading? A
   // client that waits for 100 and gets a final status may send the body or not (RFC 9110 section

@@ -24,7 +24,7 @@ class ServerContext;
 //
 //   state      means                                       left by
 //   Idle       no octet of a request yet                   first octet -> Head; keep_alive passed,
-//                                                          end of file, drain -> Closed
+//                                                          end of file -> Closed
 //   Head       head incomplete                             its end -> Body or Reply;
 //                                                          refused -> Closed
 //   Body       body incomplete, response open              its end -> Reply; response ended ->
@@ -32,6 +32,11 @@ class ServerContext;
 //   Reply      request complete, response open             response ended -> Idle or Closed
 //   Discard    response ended, body incomplete             body's end -> Idle; too much -> Closed
 //   Closed     Transport::Close() or Abort() was called    -
+//
+// A drain changes one response alone: that to the last request which has been read says
+// "Connection: close", and the connection ends behind it (RFC 9112 section 9.6). An idle one waits
+// for its next request until the drain's deadline, so that no client finds a connection closed that
+// it was told would stay.
 //
 // Deadlines: Idle keep_alive; Head min(header, request); Body and Discard min(body, request), where
 // body stands still while handler or peer hold the body back; Reply request, put off by output.
@@ -49,7 +54,8 @@ class ServerSession final : public Session {
   void OnEof() override;
   void OnOutputDrained() override;
   void OnDeadline() override;
-  void OnDrain() override;
+  void OnDrain() override { draining_ = true; }
+  bool idle() const override;
   void OnClosed(CloseReason reason) override;
 
   // For ExchangeHandle: runs `task` with the exchange in progress, then goes on.

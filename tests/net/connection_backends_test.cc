@@ -12,6 +12,7 @@
 
 #include "net/connection.h"
 #include "net/connection_group.h"
+#include "net/socket.h"
 #include "reactor/event_loop.h"
 #include "tests/net/scripted_session.h"
 #include "tests/support/backend_kinds.h"
@@ -203,6 +204,29 @@ TEST_P(ConnectionBackendsTest, GroupAndLoopDestroyedWithOutputInFlight) {
   loop.reset();
   EXPECT_TRUE(script.destroyed);
   EXPECT_EQ(script.reason, CloseReason::kAborted);
+}
+
+TEST_P(ConnectionBackendsTest, PeerAddressIsThatOfTheOtherEndUntilItIsNamed) {
+  Adopt();
+  Socket borrowed(peer.get());
+  const absl::StatusOr<Address> other_end = borrowed.LocalAddress();
+  [[maybe_unused]] const int fd = borrowed.Release();
+  ASSERT_TRUE(other_end.ok()) << other_end.status();
+  absl::StatusOr<Address> address = connection->PeerAddress();
+  ASSERT_TRUE(address.ok()) << address.status();
+  EXPECT_EQ(address->ToString(), other_end->ToString());
+  const Address named = *Address::Parse("[2001:db8::1]:4711");
+  connection->SetPeerAddress(named);
+  EXPECT_EQ(*connection->PeerAddress(), named);
+}
+
+TEST_P(ConnectionBackendsTest, AClosedConnectionHasNoOtherEnd) {
+  absl::StatusOr<Address> address = *Address::Parse("127.0.0.1:1");
+  script.on_closed = [&](Transport& transport, CloseReason) { address = transport.PeerAddress(); };
+  Adopt();
+  connection->Abort(CloseReason::kAborted);
+  ExpectClosed(CloseReason::kAborted);
+  EXPECT_EQ(address.status().code(), absl::StatusCode::kUnavailable);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ConnectionBackendsTest, AllBackends(), KindName);

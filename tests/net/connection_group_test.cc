@@ -129,6 +129,77 @@ TEST_F(ConnectionGroupTest, AbortAllTellsEach) {
   EXPECT_EQ(group->size(), 0U);
 }
 
+// Whether the peer saw a reset, and what the session was told.
+TEST_F(ConnectionGroupTest, EndAllIsGentleWhereNothingIsLost) {
+  Script& idle = scripts[0];
+  idle.idle = true;
+  AdoptOne(idle);
+  Script& busy = scripts[1];
+  AdoptOne(busy);
+  Script& ended = scripts[2];
+  ended.idle = true;
+  AdoptOne(ended)->Close();
+  RunFor(10ms);
+  group->EndAll();
+  for (const Script& s : scripts) EXPECT_FALSE(s.closed()) << "never inside the call";
+  RunFor(10ms);
+  EXPECT_EQ(idle.reason, CloseReason::kDrained);
+  EXPECT_TRUE(peers[0]->saw_fin());
+  EXPECT_FALSE(peers[0]->saw_reset());
+  EXPECT_EQ(busy.reason, CloseReason::kAborted);
+  EXPECT_TRUE(peers[1]->saw_reset());
+  // All was sent, and the peer may be reading it.
+  EXPECT_EQ(ended.reason, CloseReason::kLingerTimeout);
+  EXPECT_TRUE(peers[2]->saw_fin());
+  EXPECT_FALSE(peers[2]->saw_reset());
+  EXPECT_EQ(group->size(), 0U);
+}
+
+// The session says that it is idle, the connection knows better.
+TEST_F(ConnectionGroupTest, EndAllAbortsWhatIsUnfinished) {
+  for (Script& s : scripts) s.idle = true;
+  network.mutable_options().window_bytes = 100;
+  Connection* const writer = AdoptOne(scripts[0]);
+  peers[0]->StopReading();
+  writer->Write(std::string(1000, 'x'));
+  AdoptOne(scripts[1]);
+  scripts[1].on_data = [](Transport&, std::string_view) { return size_t{0}; };
+  peers[1]->Send("not consumed");
+  AdoptOne(scripts[2]);
+  scripts[2].on_eof = [](Transport&) {};
+  peers[2]->ShutdownSend();
+  RunFor(10ms);
+  group->EndAll();
+  RunFor(10ms);
+  for (const Script& s : scripts) EXPECT_EQ(s.reason, CloseReason::kAborted);
+  EXPECT_EQ(group->size(), 0U);
+}
+
+TEST_F(ConnectionGroupTest, EndAllInACallbackAbortsTheCaller) {
+  for (Script& s : scripts) s.idle = true;
+  scripts[0].on_data = [this](Transport& transport, std::string_view bytes) {
+    transport.Write("a reply");
+    group->EndAll();
+    return bytes.size();
+  };
+  AdoptOne(scripts[0]);
+  AdoptOne(scripts[1]);
+  peers[0]->Send("x");
+  RunFor(10ms);
+  EXPECT_EQ(scripts[0].reason, CloseReason::kAborted);
+  EXPECT_EQ(scripts[1].reason, CloseReason::kDrained);
+}
+
+TEST_F(ConnectionGroupTest, ConnectionsKnowWhetherTheServerStops) {
+  Connection* const one = AdoptOne(script);
+  EXPECT_FALSE(one->stopping());
+  group->set_stopping(true);
+  EXPECT_TRUE(one->stopping());
+  EXPECT_TRUE(AdoptOne(scripts[0])->stopping());
+  group->set_stopping(false);
+  EXPECT_FALSE(one->stopping());
+}
+
 TEST_F(ConnectionGroupTest, DestroyedWithASendInFlight) {
   backend->set_hold_sends(true);
   AdoptOne(script)->Write(std::string(10'000, 'x'));

@@ -23,6 +23,7 @@ struct Script {
   std::function<void(Transport&)> on_deadline;  // the default where empty
   std::function<void(Transport&)> on_drain;     // closes where empty
   std::function<void(Transport&, CloseReason)> on_closed;
+  bool idle = false;
 
   std::vector<std::string>
       calls;             // "open", "data", "eof", "drained", "deadline", "drain", "closed"
@@ -59,6 +60,7 @@ class ScriptedSession final : public Session {
   void OnDrain() override {
     if (!Note("drain", script_.on_drain)) Session::OnDrain();
   }
+  bool idle() const override { return script_.idle; }
   void OnClosed(CloseReason reason) override {
     script_.reason = reason;
     script_.calls.emplace_back("closed");

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "net/address.h"
 #include "net/session.h"
 #include "reactor/clock.h"
 
@@ -65,6 +66,7 @@ class MemoryTransport final : public Transport {
   void Advance(Duration duration);
   void RunTasks();
   void Drain();
+  void set_stopping(bool stopping) { stopping_ = stopping; }
 
   // Everything the peer has taken.
   const std::string& received() const { return received_; }
@@ -75,7 +77,9 @@ class MemoryTransport final : public Transport {
   bool closing() const { return closing_ || ended_; }
   bool aborted() const { return abort_reason_ != CloseReason::kNone; }
   CloseReason abort_reason() const { return abort_reason_; }
-  bool reading_paused() const { return paused_; }
+  bool ended() const { return ended_; }
+  // Until the session has ended.
+  Session& session() { return *session_; }
   size_t unread_bytes() const { return input_.size(); }
   TimePoint deadline() const { return deadline_; }
   MemoryExecutor& tasks() { return *executor_; }
@@ -86,10 +90,16 @@ class MemoryTransport final : public Transport {
   bool output_blocked() const override { return blocked_; }
   void Close() override;
   void Abort(CloseReason reason) override;
+  bool ending() const override { return closing(); }
   void PauseReading() override { paused_ = true; }
   void ResumeReading() override { paused_ = false; }
+  bool reading_paused() const override { return paused_; }
   void SetDeadline(TimePoint deadline) override { deadline_ = deadline; }
   TimePoint now() const override { return now_; }
+  bool stopping() const override { return stopping_; }
+  // 192.0.2.1:1024, or what the session said.
+  absl::StatusOr<Address> PeerAddress() const override { return peer_; }
+  void SetPeerAddress(const Address& address) override { peer_ = address; }
   std::shared_ptr<Executor> executor() override { return executor_; }
 
  private:
@@ -112,6 +122,8 @@ class MemoryTransport final : public Transport {
   size_t flushes_ = 0;
   size_t written_in_callback_ = 0;
   CloseReason abort_reason_ = CloseReason::kNone;
+  Address peer_ = *Address::Parse("192.0.2.1:1024");
+  bool stopping_ = false;
   bool auto_take_ = true;
   bool open_ = false;
   bool in_callback_ = false;

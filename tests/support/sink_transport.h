@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "net/session.h"
 
 namespace quintet::testing {
@@ -34,10 +35,17 @@ class SinkTransport final : public Transport {
   bool output_blocked() const override { return false; }
   void Close() override {}
   void Abort(CloseReason /*reason*/) override {}
+  bool ending() const override { return false; }
   void PauseReading() override {}
   void ResumeReading() override {}
+  bool reading_paused() const override { return false; }
   void SetDeadline(TimePoint /*deadline*/) override {}
   TimePoint now() const override { return TimePoint(); }
+  bool stopping() const override { return false; }
+  absl::StatusOr<Address> PeerAddress() const override {
+    return absl::UnavailableError("there is no other end");
+  }
+  void SetPeerAddress(const Address& /*address*/) override {}
   std::shared_ptr<Executor> executor() override { return executor_; }
 
  private:

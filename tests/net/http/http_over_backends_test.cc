@@ -1,6 +1,8 @@
 // The HTTP server end to end: real sockets, a server on its own thread, every backend.
 #include <errno.h>
 
+#include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -198,32 +200,97 @@ TEST_P(HttpOverBackendsTest, MalformedRequestsEndTheirOwnConnectionOnly) {
   EXPECT_EQ(Ask(halfway, kGet.substr(20)).status, 200);
 }
 
-// A request that has begun is answered, an idle connection closed, a new one refused.
-TEST_P(HttpOverBackendsTest, Drain) {
+// Nobody is accepted any more; whoever is connected gets an answer which says that it is the last.
+TEST_P(HttpOverBackendsTest, DrainAnswersEveryConnection) {
   Fd idle = Connect();
   EXPECT_EQ(Ask(idle, kGet).status, 200);
+  Fd untouched = Connect();
   Fd begun = Connect();
   constexpr std::string_view kPost =
       "POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
   ASSERT_TRUE(SendAll(begun.get(), kPost.substr(0, kPost.size() - 2)));
+  Fd late = Connect();
+  ASSERT_TRUE(SendAll(late.get(), "GET /later HTTP/1.1\r\nHost: a\r\n\r\n"));
   // The server has read as far as that when it answers somebody who came later.
   EXPECT_EQ(Ask(idle, kGet).status, 200);
+  while (running_->server().Stats().front().accepted < 4) std::this_thread::yield();
   running_->server().Stop();
-  EXPECT_EQ(ReceiveToEnd(idle.get()), "");
-  idle.Reset();
   // Where closing takes a turn of the ring, the kernel still answers for that long.
-  bool refused = false;
-  for (int i = 0; i < 200 && !refused; ++i) {
-    refused = !Connect();
-    if (!refused) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  while (Connect()) std::this_thread::yield();
+
+  const struct {
+    Fd& client;
+    std::string_view request;
+    std::string_view body;
+  } cases[] = {
+      {idle, kGet, "Hello, World!"},
+      {untouched, kGet, "Hello, World!"},
+      {begun, kPost.substr(kPost.size() - 2), "body"},
+  };
+  for (const auto& [client, request, body] : cases) {
+    SCOPED_TRACE(request);
+    ASSERT_TRUE(SendAll(client.get(), request));
+    int error = 0;
+    const ParsedOutput parsed = ParseResponses(ReceiveToEnd(client.get(), &error));
+    EXPECT_EQ(error, 0);
+    ASSERT_EQ(parsed.responses.size(), 1U);
+    EXPECT_EQ(parsed.responses[0].body, body);
+    EXPECT_EQ(parsed.responses[0].Field("Connection"), "close");
+    client.Reset();
   }
-  EXPECT_TRUE(refused);
-  ASSERT_TRUE(SendAll(begun.get(), kPost.substr(kPost.size() - 2)));
-  const ParsedOutput parsed = ParseResponses(ReceiveToEnd(begun.get()));
-  ASSERT_EQ(parsed.responses.size(), 1U);
-  EXPECT_EQ(parsed.responses[0].body, "body");
-  EXPECT_EQ(parsed.responses[0].Field("Connection"), "close");
-  begun.Reset();
+  // Answered before the drain began, or behind it.
+  const ParsedResponse first = Ask(late, "");
+  EXPECT_EQ(first.body, "from another thread");
+  if (first.Field("Connection").empty()) {
+    EXPECT_EQ(Ask(late, kGet).Field("Connection"), "close");
+  }
+  EXPECT_EQ(ReceiveToEnd(late.get()), "");
+  late.Reset();
+  // The last connection was the last thing to wait for.
+  running_->Stop();
+}
+
+TEST_P(HttpOverBackendsTest, PipelinedRequestsDuringADrain) {
+  const Fd client = Connect();
+  EXPECT_EQ(Ask(client, kGet).status, 200);
+  running_->server().Stop();
+  while (Connect()) std::this_thread::yield();
+  std::string requests;
+  for (int i = 0; i < 16; ++i) requests += kGet;
+  ASSERT_TRUE(SendAll(client.get(), requests));
+  const ParsedOutput parsed = ParseResponses(ReceiveToEnd(client.get()));
+  ASSERT_EQ(parsed.responses.size(), 16U);
+  for (size_t i = 0; i < 16; ++i) {
+    EXPECT_EQ(parsed.responses[i].Field("Connection"), i < 15 ? "" : "close") << i;
+  }
+}
+
+// Those that are left: idle ones end in good order, the others are cut off.
+TEST_P(HttpOverBackendsTest, DrainDeadline) {
+  ServerOptions options;
+  options.drain_timeout = std::chrono::milliseconds(300);
+  running_ = std::make_unique<RunningServer>(GetParam(), *factory_, options);
+  std::vector<Fd> idle;
+  for (int i = 0; i < 10; ++i) {
+    idle.push_back(Connect());
+    EXPECT_EQ(Ask(idle.back(), kGet).status, 200);
+  }
+  idle.push_back(Connect());  // never says a word
+  const Fd begun = Connect();
+  ASSERT_TRUE(SendAll(begun.get(), kGet.substr(0, 10)));
+  EXPECT_EQ(Ask(idle.front(), kGet).status, 200);
+  while (running_->server().Stats().front().accepted < 12) std::this_thread::yield();
+  const TimePoint start = SteadyClock().Now();
+  running_->server().Stop();
+  int error = 0;
+  for (const Fd& client : idle) {
+    EXPECT_EQ(ReceiveToEnd(client.get(), &error), "");
+    EXPECT_EQ(error, 0);
+    EXPECT_GE(SteadyClock().Now() - start, options.drain_timeout) << "closed too early";
+  }
+  EXPECT_EQ(ReceiveToEnd(begun.get(), &error), "");
+  EXPECT_EQ(error, ECONNRESET);
+  // Nobody lingers for the clients' FIN.
   running_->Stop();
 }
 

@@ -109,6 +109,39 @@ TEST(RequestReaderTest, TellsHeadWhereItCan) {
 }
 
 // Whatever bytes there are and wherever they are cut, the events and their contents are the same.
+// Each request in two arrivals, cut anywhere, and with another request behind it or none.
+TEST(RequestReaderTest, KnowsWhetherTheInputGoesOnBehindTheRequest) {
+  const Limits limits;
+  for (const std::string_view request :
+       {"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "2;x=\"0\"\r\nab\r\n00b\r\n0\r\n\r\n0\r\n\r\n9\r\n00\r\nT: u\r\n\r\n"}) {
+    for (const std::string_view behind : {"", "G", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}) {
+      const std::string input = std::string(request) + std::string(behind);
+      for (size_t cut = 0; cut <= input.size(); ++cut) {
+        SCOPED_TRACE(cut);
+        RequestReader reader;
+        reader.Start(limits);
+        Event event = Event::kMore;
+        for (const size_t end : {cut, input.size()}) {
+          const size_t begin = end == cut ? 0 : cut;
+          std::string_view arrival = std::string_view(input).substr(begin, end - begin);
+          do {
+            event = reader.Next(arrival);
+            ASSERT_NE(event, Event::kRefused);
+            ASSERT_EQ(reader.ReachesBeyond(arrival), end > request.size()) << arrival;
+          } while (event != Event::kMore && event != Event::kEnd);
+          if (event == Event::kEnd) break;
+        }
+        EXPECT_EQ(event, Event::kEnd);
+      }
+    }
+  }
+}
+
 TEST(RequestReaderTest, RandomBytesGiveOneVerdictAtEverySplit) {
   const std::string_view alphabet =
       "GET /HTP1.0\r\n:aZ;=\"0 \tcontent-lenghtransfer-encodingchunked,";

@@ -232,36 +232,6 @@ TEST(ServerSessionTest, EofBeforeALateResponseStillGetsIt) {
   EXPECT_TRUE(peer.transport().closing());
 }
 
-TEST(ServerSessionTest, DrainClosesAnIdleConnectionAtOnce) {
-  HttpPeer peer;
-  peer.transport().Feed(kGet);
-  peer.transport().Drain();
-  EXPECT_TRUE(peer.transport().closing());
-}
-
-TEST(ServerSessionTest, DrainFinishesWhatHasBegun) {
-  HttpPeer peer;
-  peer.transport().Feed("GET / HT");
-  peer.transport().Drain();
-  EXPECT_FALSE(peer.transport().closing());
-  peer.transport().Feed("TP/1.1\r\nHost: a\r\n\r\n" + std::string(kGet));
-  const ParsedOutput parsed = peer.Parse();
-  ASSERT_EQ(Statuses(parsed), std::vector<int>{200});
-  EXPECT_EQ(parsed.responses[0].Field("Connection"), "close");
-  EXPECT_TRUE(peer.transport().closing());
-}
-
-TEST(ServerSessionTest, DrainWaitsForALateResponse) {
-  HttpPeer peer;
-  peer.transport().Feed(std::string(kGetLate) + std::string(kGet));
-  peer.transport().Drain();
-  EXPECT_FALSE(peer.transport().closing());
-  peer.late().at(0).Run([](Exchange& exchange) { exchange.Reply(200, "late"); });
-  peer.transport().RunTasks();
-  EXPECT_EQ(Statuses(peer.Parse()), std::vector<int>{200});
-  EXPECT_TRUE(peer.transport().closing());
-}
-
 // ---- bodies ----
 
 TEST(ServerSessionTest, WholeBodyReachesTheHandler) {
