@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "net/address.h"
 #include "net/connection_options.h"
+#include "net/proxy_session.h"
 #include "net/session.h"
 #include "reactor/event_loop.h"
 
@@ -31,6 +32,10 @@ struct ServerOptions {
   // From Stop() until connections that are left are closed where idle, and aborted elsewhere. Zero:
   // all are aborted at once.
   Duration drain_timeout = std::chrono::seconds(10);
+  // Every connection begins with a PROXY header, of version 1 or 2, which says who the client is.
+  // Only behind a proxy that sends one: whoever else reaches the port may claim any address.
+  bool proxy_protocol = false;
+  Duration proxy_header_timeout = ProxyOptions().header_timeout;
   ConnectionOptions connection;
   EventLoopOptions loop;
 };
@@ -42,6 +47,7 @@ struct ShardStats {
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
   uint64_t refused = 0;        // closed at once: the backend could not take the descriptor
+  uint64_t proxy_errors = 0;   // closed for their PROXY header
   uint64_t accept_pauses = 0;  // episodes of descriptor exhaustion
 };
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace quintet {
 
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Create(const ServerOptions& options,
@@ -27,6 +29,10 @@ Shard::Shard(const ServerOptions& options, SessionFactory& sessions,
     : options_(options),
       sessions_(sessions),
       loop_(std::move(loop)),
+      proxy_log_(*loop_),
+      proxy_{.header_timeout = options.proxy_header_timeout,
+             .on_refused = [this](std::string_view why,
+                                  const Transport& transport) { OnProxyRefused(why, transport); }},
       group_(std::make_unique<ConnectionGroup>(*loop_, options.connection, &counters_)),
       executor_(group_->executor()) {
   group_->set_on_closed([this] { OnConnectionClosed(); });
@@ -38,10 +44,23 @@ bool Shard::AtLimit() const {
 }
 
 void Shard::OnAccept(Socket socket) {
+  std::unique_ptr<Session> session = sessions_.CreateSession();
+  if (options_.proxy_protocol) {
+    session = std::make_unique<ProxySession>(std::move(session), proxy_);
+  }
   // Refused by the backend: the client is closed and counted (ConnectionCounters::refused).
-  static_cast<void>(group_->Adopt(std::move(socket), sessions_.CreateSession()));
+  static_cast<void>(group_->Adopt(std::move(socket), std::move(session)));
   if (!AtLimit()) return;
   for (const ListenerPtr& listener : listeners_) listener->Pause();
+}
+
+void Shard::OnProxyRefused(std::string_view why, const Transport& transport) {
+  ConnectionCounters::Add(proxy_errors_, 1);
+  proxy_log_.Write(LogLevel::kWarning, [&] {
+    const absl::StatusOr<Address> peer = transport.PeerAddress();
+    return absl::StrCat("PROXY header of ", peer.ok() ? peer->ToString() : "a client that has gone",
+                        ": ", std::string(why));
+  });
 }
 
 void Shard::OnConnectionClosed() {
@@ -86,6 +105,7 @@ ShardStats Shard::Stats() const {
           .bytes_in = read(counters_.bytes_in),
           .bytes_out = read(counters_.bytes_out),
           .refused = read(counters_.refused),
+          .proxy_errors = read(proxy_errors_),
           .accept_pauses = read(accept_pauses_)};
 }
 

@@ -4,11 +4,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "net/connection_group.h"
+#include "net/limited_log.h"
 #include "net/listener.h"
+#include "net/proxy_session.h"
 #include "net/server.h"
 #include "net/session.h"
 #include "net/socket.h"
@@ -49,6 +52,7 @@ class Shard {
   Shard(const ServerOptions& options, SessionFactory& sessions, std::unique_ptr<EventLoop> loop);
 
   void OnAccept(Socket socket);
+  void OnProxyRefused(std::string_view why, const Transport& transport);
   void OnConnectionClosed();
   bool AtLimit() const;
 
@@ -56,7 +60,10 @@ class Shard {
   SessionFactory& sessions_;
   ConnectionCounters counters_;
   std::atomic<uint64_t> accept_pauses_ = 0;
+  std::atomic<uint64_t> proxy_errors_ = 0;
   std::unique_ptr<EventLoop> loop_;
+  LimitedLog proxy_log_;
+  const ProxyOptions proxy_;
   std::unique_ptr<ConnectionGroup> group_;
   std::shared_ptr<LoopExecutor> executor_;
   std::vector<ListenerPtr> listeners_;
