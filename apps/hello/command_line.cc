@@ -154,7 +154,9 @@ class Parser {
 
   CLI::App app_{absl::StrFormat(
       "The hello server of Quintet %s: GET / answers \"Hello, World!\", POST /echo sends the body "
-      "back.\nA flag wins over its environment variable, which wins over the file.",
+      "back, GET /client answers the client's address, GET /healthz \"ok\", or 503 once the "
+      "server is about to stop.\nA flag wins over its environment variable, which wins over the "
+      "file.",
       Version())};
   std::vector<std::vector<std::string>> values_;  // as Settings()
   std::vector<std::string> config_files_;

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "net/address.h"
 #include "net/http/exchange.h"
 #include "net/http/router.h"
 #include "net/http/server_session_factory.h"
@@ -28,11 +29,23 @@ void Echo(http::Exchange& exchange) {
   exchange.OnDrained([](http::Exchange& echo) { echo.ResumeBody(); });
 }
 
+void Client(http::Exchange& exchange) {
+  const absl::StatusOr<Address> address = exchange.PeerAddress();
+  if (!address.ok()) return exchange.Reply(500, "unknown");
+  exchange.Reply(200, address->ToString());
+}
+
+void Health(http::Exchange& exchange) {
+  exchange.stopping() ? exchange.Reply(503, "stopping") : exchange.Reply(200, "ok");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::Options& options) {
   http::Router router;
   router.Get("/", Hello);
+  router.Get("/client", Client);
+  router.Get("/healthz", Health);
   router.Post(
       "/echo", Echo,
       {.body = http::RouteOptions::Body::kStream, .body_bytes = http::RouteOptions::kUnlimited});

@@ -113,6 +113,9 @@ std::vector<Setting> MakeSettings() {
       Row({"listen", "backlog", "backlog",
            "Connections the kernel may hold ready; it caps this at net.core.somaxconn."},
           Integer<int>(1, 65535), QUINTET_FIELD(server.backlog)),
+      Row({"listen", "proxy_protocol", "proxy-protocol",
+           "Connections begin with a PROXY header, v1 or v2; only behind a proxy that sends it."},
+          BooleanValue(), QUINTET_FIELD(server.proxy_protocol)),
 
       Row({"reactor", "backend", "backend",
            "How the kernel is asked; auto is io_uring where it works, else epoll_et."},
@@ -161,6 +164,9 @@ std::vector<Setting> MakeSettings() {
            "Input discarded at most from a peer that goes on sending after the last reply."},
           Size<size_t>(0, kGiB), QUINTET_FIELD(server.connection.linger_cap)),
 
+      Row({"timeouts", "proxy_header", "proxy-header-timeout",
+           "From the accept to the end of the PROXY header, then a reset; 0s: none."},
+          timeout, QUINTET_FIELD(server.proxy_header_timeout)),
       Row({"timeouts", "header", "header-timeout",
            "From the first byte of a request to the end of its header, then 408; 0s: none."},
           timeout, QUINTET_FIELD(http.timeouts.header)),
@@ -180,7 +186,7 @@ std::vector<Setting> MakeSettings() {
            "How long input is discarded after the last reply, until the peer closes."},
           timeout, QUINTET_FIELD(server.connection.linger_timeout)),
       Row({"timeouts", "drain", "drain-timeout",
-           "From SIGINT or SIGTERM until unfinished connections are aborted."},
+           "From SIGINT or SIGTERM until idle connections are closed, unfinished ones aborted."},
           timeout, QUINTET_FIELD(server.drain_timeout)),
 
       Row({"http", "max_request_line", "max-request-line", "The request line in bytes, then 414."},

@@ -34,10 +34,13 @@
 namespace quintet {
 namespace {
 
+using ::testing::AllOf;
 using testing::ChildProcess;
+using ::testing::EndsWith;
 using testing::Fd;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 using testing::ParsedOutput;
 using testing::ParseResponses;
 using testing::ReceiveExactly;
@@ -96,6 +99,20 @@ std::string Ask(const Address& address, const std::string& request) {
   EXPECT_TRUE(client) << address.ToString() << ": " << strerror(errno);
   EXPECT_TRUE(SendAll(client.get(), request));
   return ReceiveToEnd(client.get());
+}
+
+// What comes until it ends with `end`.
+std::string ReceiveUpTo(const Fd& client, const std::string& end) {
+  std::string received;
+  while (!received.ends_with(end)) {
+    const std::string byte = ReceiveExactly(client.get(), 1);
+    if (byte.empty()) {
+      ADD_FAILURE() << "the end, behind: " << received;
+      break;
+    }
+    received += byte;
+  }
+  return received;
 }
 
 std::string GetRequest(const std::string& path) {
@@ -223,7 +240,7 @@ TEST_F(HelloCliTest, ServesEveryKindOfAddressAndRemovesItsSocketFile) {
                            "; model reactor; backend poll; shards 1; descriptors .*; locked "
                            "memory .*"));
   for (const Address& address : {hello.address(), *Address::Parse("unix:" + path)}) {
-    EXPECT_THAT(Ask(address, GetRequest("/")), ::testing::EndsWith("\r\n\r\nHello, World!"));
+    EXPECT_THAT(Ask(address, GetRequest("/")), EndsWith("\r\n\r\nHello, World!"));
   }
   hello.child.Signal(SIGINT);
   EXPECT_EQ(hello.child.Wait(), 0);
@@ -268,11 +285,34 @@ TEST_P(HelloServerTest, AnswersItsRoutes) {
   EXPECT_EQ(hello.responses[0].Field("Content-Type"), "text/plain");
   EXPECT_EQ(hello.responses[0].body, "Hello, World!");
 
+  const Fd client = Connect(address_);
+  ASSERT_TRUE(SendAll(client.get(), GetRequest("/client")));
+  Socket borrowed(client.get());
+  const std::string own = borrowed.LocalAddress()->ToString();
+  [[maybe_unused]] const int fd = borrowed.Release();
+  EXPECT_THAT(ReceiveToEnd(client.get()), EndsWith("\r\n\r\n" + own));
+
+  const ParsedOutput health = ParseResponses(Ask(address_, GetRequest("/healthz")));
+  ASSERT_EQ(health.responses.size(), 1u) << health.rest;
+  EXPECT_EQ(health.responses[0].status, 200);
+  EXPECT_EQ(health.responses[0].body, "ok");
+
   EXPECT_THAT(Ask(address_, GetRequest("/nowhere")), StartsWith("HTTP/1.1 404 "));
   const ParsedOutput wrong = ParseResponses(Ask(address_, GetRequest("/echo")));
   ASSERT_EQ(wrong.responses.size(), 1u) << wrong.rest;
   EXPECT_EQ(wrong.responses[0].status, 405);
   EXPECT_THAT(wrong.responses[0].Field("Allow"), HasSubstr("POST"));
+}
+
+TEST_P(HelloServerTest, BelievesAProxyWhereItIsToldTo) {
+  StartWith({"--proxy-protocol", "--proxy-header-timeout=10s"});
+  EXPECT_THAT(
+      Ask(address_, "PROXY TCP6 2001:db8::7 2001:db8::9 54321 80\r\n" + GetRequest("/client")),
+      EndsWith("\r\n\r\n[2001:db8::7]:54321"));
+  EXPECT_EQ(Ask(address_, GetRequest("/client")), "");
+  EXPECT_THAT(child().ReadErrorLine(),
+              AllOf(StartsWith("quintet: warning: PROXY header of 127.0.0.1:"),
+                    EndsWith(": the connection does not begin with a PROXY header")));
 }
 
 TEST_P(HelloServerTest, EchoesEveryFramingAndSize) {
@@ -354,31 +394,18 @@ TEST_P(HelloServerTest, ASlowReaderDoesNotCostTheBodyItsDeadline) {
   EXPECT_TRUE(output.responses[0].body == body) << output.responses[0].body.size();
 }
 
-TEST_P(HelloServerTest, SigtermFinishesRequestsInFlightAndExitsWithZero) {
+TEST_P(HelloServerTest, SigtermAnswersEveryConnectionAndExitsWithZero) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
   Fd idle = Connect(address_);
-  ASSERT_TRUE(SendAll(idle.get(), "GET / HTTP/1.1\r\nHost: test\r\n\r\n"));
-  std::string first;
-  while (!first.ends_with("Hello, World!")) {
-    const std::string byte = ReceiveExactly(idle.get(), 1);
-    ASSERT_FALSE(byte.empty()) << first;
-    first += byte;
-  }
+  ASSERT_TRUE(SendAll(idle.get(), get));
+  EXPECT_THAT(ReceiveUpTo(idle, "Hello, World!"), Not(HasSubstr("Connection: close")));
   Fd busy = Connect(address_);
   ASSERT_TRUE(
       SendAll(busy.get(), "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello"));
-  std::string reply;
-  while (!reply.ends_with("hello")) {
-    const std::string byte = ReceiveExactly(busy.get(), 1);
-    ASSERT_FALSE(byte.empty()) << reply;
-    reply += byte;
-  }
+  EXPECT_THAT(ReceiveUpTo(busy, "hello"), Not(HasSubstr("Connection: close")));
 
   child().Signal(SIGTERM);
-  int error = -1;
-  EXPECT_EQ(ReceiveToEnd(idle.get(), &error), "");
-  EXPECT_EQ(error, 0);
-  // While the other request is still in flight, nobody listens any more. (A ring closes its
-  // listener a moment after the idle connection.)
+  // Nobody listens any more.
   bool refused = false;
   for (int attempt = 0; attempt < 1000 && !refused; ++attempt) {
     refused = !Connect(address_);
@@ -386,8 +413,17 @@ TEST_P(HelloServerTest, SigtermFinishesRequestsInFlightAndExitsWithZero) {
   }
   EXPECT_TRUE(refused);
 
+  int error = -1;
+  ASSERT_TRUE(SendAll(idle.get(), get));
+  EXPECT_THAT(ReceiveToEnd(idle.get(), &error),
+              AllOf(HasSubstr("\r\nConnection: close\r\n"), EndsWith("Hello, World!")));
+  EXPECT_EQ(error, 0);
+  // Its response was promised a connection that stays: the next one says that it is the last.
   ASSERT_TRUE(SendAll(busy.get(), "world"));
-  EXPECT_EQ(ReceiveToEnd(busy.get(), &error), "world");
+  EXPECT_EQ(ReceiveExactly(busy.get(), 5), "world");
+  ASSERT_TRUE(SendAll(busy.get(), get));
+  EXPECT_THAT(ReceiveToEnd(busy.get(), &error),
+              AllOf(HasSubstr("\r\nConnection: close\r\n"), EndsWith("Hello, World!")));
   EXPECT_EQ(error, 0);
   // Otherwise the server lingers until they do.
   idle.Reset();
@@ -410,12 +446,20 @@ TEST_P(HelloServerTest, SigintWithSeveralShardsExitsWithZeroAndFreesThePort) {
 
 TEST_P(HelloServerTest, DrainTimeoutEndsWhatDoesNotFinish) {
   StartWith({"--drain-timeout", "100ms"});
+  const Fd idle = Connect(address_);
+  ASSERT_TRUE(SendAll(idle.get(), "GET / HTTP/1.1\r\nHost: test\r\n\r\n"));
+  ReceiveUpTo(idle, "Hello, World!");
   const Fd busy = Connect(address_);
   ASSERT_TRUE(
       SendAll(busy.get(), "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello"));
   ASSERT_FALSE(ReceiveExactly(busy.get(), 1).empty());
   child().Signal(SIGTERM);
   EXPECT_EQ(child().Wait(), 0);
+  int error = -1;
+  EXPECT_EQ(ReceiveToEnd(idle.get(), &error), "");
+  EXPECT_EQ(error, 0);
+  static_cast<void>(ReceiveToEnd(busy.get(), &error));
+  EXPECT_EQ(error, ECONNRESET);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, HelloServerTest, testing::AllBackends(), testing::KindName);

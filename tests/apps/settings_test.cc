@@ -81,6 +81,7 @@ std::string OtherValue(const Setting& setting) {
   if (setting.flag == "listen") return "[::1]:81";
   if (setting.flag == "backend") return "poll";
   if (setting.flag == "pin") return "false";
+  if (setting.flag == "proxy-protocol") return "true";
   if (setting.flag == "shards") return "auto";
   if (setting.flag == "server-name") return "quintet \"7\" \\";
   if (setting.flag == "uring-recv-buffers") return "512";
