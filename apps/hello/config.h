@@ -2,6 +2,8 @@
 #ifndef QUINTET_APPS_HELLO_CONFIG_H_
 #define QUINTET_APPS_HELLO_CONFIG_H_
 
+#include <string>
+
 #include "net/http/options.h"
 #include "net/server.h"
 
@@ -10,8 +12,16 @@ namespace quintet::hello {
 // The options of the library, as they are; settings.h says how each is called outside. A default
 // that differs from the library's is set by DefaultConfig().
 struct Config {
+  // The process itself; empty paths mean none.
+  struct Process {
+    bool daemon = false;
+    std::string pid_file;
+    std::string log_file;
+  };
+
   ServerOptions server;
   http::Options http;
+  Process process;
 };
 
 // What runs where nothing is configured: 127.0.0.1:8080, everything else as the library has it.

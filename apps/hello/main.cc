@@ -10,6 +10,7 @@
 #include "apps/hello/hello_service.h"
 #include "apps/hello/load.h"
 #include "apps/hello/report.h"
+#include "apps/hello/standard_streams.h"
 #include "apps/hello/start_line.h"
 #include "net/server.h"
 #include "reactor/backend_factory.h"
@@ -49,6 +50,7 @@ int Serve(const Config& config, SessionFactory& service) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
+  if (absl::Status status = EnsureStandardStreams(); !status.ok()) return Fail(kFailure, status);
   const absl::StatusOr<CommandLine> command_line = ParseCommandLine(arguments);
   if (!command_line.ok()) return Fail(kUsage, command_line.status());
   switch (command_line->action) {

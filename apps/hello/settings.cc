@@ -206,6 +206,16 @@ std::vector<Setting> MakeSettings() {
           Integer<uint64_t>(0, 1'000'000'000), QUINTET_FIELD(http.limits.requests_per_connection)),
       Row({"http", "server_name", "server-name", "The Server field of replies; empty: none."},
           TextValue(256), QUINTET_FIELD(http.server_name)),
+
+      Row({"process", "daemon", "daemon",
+           "Leaves the terminal once everything is ready; the command ends with 0 then, else 1."},
+          BooleanValue(), QUINTET_FIELD(process.daemon)),
+      Row({"process", "pid_file", "pid-file",
+           "Holds the process id, and is locked, while the server runs; empty: none."},
+          PathValue(), QUINTET_FIELD(process.pid_file)),
+      Row({"process", "log_file", "log-file",
+           "Where standard error goes, opened again at each reload; empty: where it went before."},
+          PathValue(), QUINTET_FIELD(process.log_file)),
   };
 }
 

@@ -1,5 +1,7 @@
 #include "apps/hello/value.h"
 
+#include <limits.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -27,6 +29,9 @@ constexpr std::array<Unit, 6> kDurationUnits = {{{"h", 3'600'000'000'000},
                                                  {"ns", 1}}};
 constexpr std::array<Unit, 5> kSizeUnits = {
     {{"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"B", 1}}};
+
+// With its NUL a path has at most PATH_MAX bytes.
+constexpr size_t kMaxPathBytes = PATH_MAX - 1;
 
 struct Number {
   uint64_t value;
@@ -109,6 +114,19 @@ ValueType<std::string> TextValue(size_t max_bytes) {
           .print = [](const std::string& text) { return text; },
           .placeholder = "TEXT",
           .allowed = absl::StrFormat("at most %u bytes of printable ASCII", max_bytes),
+          .form = TomlForm::kString};
+}
+
+ValueType<std::string> PathValue() {
+  return {.parse = [](std::string_view text) -> absl::StatusOr<std::string> {
+            if (text.size() > kMaxPathBytes || text.find('\0') != std::string_view::npos) {
+              return Refused(text);
+            }
+            return std::string(text);
+          },
+          .print = [](const std::string& text) { return text; },
+          .placeholder = "FILE",
+          .allowed = absl::StrFormat("a path of at most %u bytes", kMaxPathBytes),
           .form = TomlForm::kString};
 }
 

@@ -39,6 +39,10 @@ ValueType<Duration> DurationValue(Duration max);
 // At most `max_bytes` of printable ASCII.
 ValueType<std::string> TextValue(size_t max_bytes);
 
+// The name of a file, or empty for none: what open(2) takes, so without NUL and shorter than
+// PATH_MAX. Whether the file can be opened shows when it is.
+ValueType<std::string> PathValue();
+
 // The integer types share these. Zero is "auto" where `zero_is_auto`, and then 0 is not a number.
 struct IntegerRange {
   uint64_t min = 0;

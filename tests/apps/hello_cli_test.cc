@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -142,6 +143,14 @@ TEST_F(HelloCliTest, OutputThatCannotBeWrittenIsAFailure) {
     EXPECT_EQ(ended.code, 1);
     EXPECT_EQ(ended.error, "hello: cannot write to standard output\n");
   }
+}
+
+TEST_F(HelloCliTest, OutputThatIsClosedIsAFailure) {
+  ChildProcess::Options options;
+  options.before_exec = [] { close(STDOUT_FILENO); };
+  const Ended ended = RunHello({"--version"}, options);
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_EQ(ended.error, "hello: cannot write to standard output\n");
 }
 
 TEST_F(HelloCliTest, ListsTheFiveBackends) {

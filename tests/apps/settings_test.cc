@@ -81,7 +81,7 @@ std::string OtherValue(const Setting& setting) {
   if (setting.flag == "listen") return "[::1]:81";
   if (setting.flag == "backend") return "poll";
   if (setting.flag == "pin") return "false";
-  if (setting.flag == "proxy-protocol") return "true";
+  if (setting.flag == "daemon") return "true";
   if (setting.flag == "shards") return "auto";
   if (setting.flag == "server-name") return "quintet \"7\" \\";
   if (setting.flag == "uring-recv-buffers") return "512";
@@ -346,6 +346,8 @@ TEST_F(SettingsTest, MistakesInTheFile) {
       {"[listen]\naddresses = []\n",
        ":2: listen.addresses: the list is empty; allowed: IPV4:PORT, [IPV6]:PORT, unix:PATH, "
        "unix:@NAME"},
+      {"[process]\npid_file = \"a\\u0000b\"\n",
+       ":2: process.pid_file: \"a\\u0000b\" is not allowed; allowed: a path of at most 4095 bytes"},
       {"[workers]\npin = \"true\"\n",
        ":2: workers.pin: \"true\" is not allowed; allowed: true, false"},
       {"[timeouts]\nbody = 30\n",
@@ -504,6 +506,19 @@ TEST(ValueTest, DurationsPrintInTheLargestUnitThatHoldsThem) {
   }
   for (const char* text : {"", "s", "1", "1 s", " 1s", "1s ", "1d", "-1s", "-inf", "nan", "101h"}) {
     EXPECT_FALSE(type.parse(text).ok()) << text;
+  }
+}
+
+TEST(ValueTest, PathsAreWhatOpenTakes) {
+  const ValueType<std::string> type = PathValue();
+  for (const std::string& path :
+       {std::string(), std::string("/run/a b.pid"), std::string("\n"), std::string(4095, 'x')}) {
+    ASSERT_TRUE(type.parse(path).ok()) << path;
+    EXPECT_EQ(*type.parse(path), path);
+    EXPECT_EQ(type.print(path), path);
+  }
+  for (const std::string& path : {std::string("a\0b", 3), std::string(4096, 'x')}) {
+    EXPECT_FALSE(type.parse(path).ok()) << path;
   }
 }
 

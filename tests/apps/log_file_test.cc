@@ -1,0 +1,114 @@
+#include "apps/hello/log_file.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "reactor/log.h"
+#include "tests/support/descriptors.h"
+#include "tests/support/in_child.h"
+
+namespace quintet::hello {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::InChild;
+
+class LogFileTest : public testing::DescriptorLeakTest {
+ protected:
+  LogFileTest() {
+    char name[] = "/tmp/quintet_log_file_test_XXXXXX";
+    directory_ = mkdtemp(name);
+    path_ = directory_ + "/hello.log";
+  }
+  ~LogFileTest() override { std::filesystem::remove_all(directory_); }
+
+  static std::string Content(const std::string& path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+
+  // Opens and redirects; "" or the error.
+  static std::string Use(const std::string& path) {
+    const absl::StatusOr<LogFile> file = LogFile::Open(path);
+    const absl::Status status = file.ok() ? file->Redirect() : file.status();
+    return status.ok() ? "" : status.ToString();
+  }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(LogFileTest, StandardErrorIsAppended) {
+  std::ofstream(path_) << "before\n";
+  EXPECT_EQ(InChild([this] {
+              const std::string error = Use(path_);
+              LogToStderr(LogLevel::kInfo, "after");
+              return error + (fcntl(STDERR_FILENO, F_GETFD) == 0 ? "" : "close-on-exec");
+            }),
+            "");
+  EXPECT_EQ(Content(path_), "before\nquintet: after\n");
+}
+
+TEST_F(LogFileTest, OpeningAloneChangesNothing) {
+  const std::string other = directory_ + "/other.log";
+  EXPECT_EQ(InChild([&] {
+              const std::string error = Use(other);
+              const bool opened = LogFile::Open(path_).ok();
+              LogToStderr(LogLevel::kInfo, "line");
+              return error + (opened ? "opened" : "not opened");
+            }),
+            "opened");
+  EXPECT_EQ(Content(other), "quintet: line\n");
+  EXPECT_EQ(Content(path_), "");
+}
+
+TEST_F(LogFileTest, ARotatedFileIsOpenedAgain) {
+  EXPECT_EQ(InChild([this] {
+              std::string error = Use(path_);
+              LogToStderr(LogLevel::kInfo, "one");
+              std::filesystem::rename(path_, path_ + ".1");
+              LogToStderr(LogLevel::kInfo, "two");
+              error += Use(path_);
+              LogToStderr(LogLevel::kInfo, "three");
+              return error;
+            }),
+            "");
+  EXPECT_EQ(Content(path_ + ".1"), "quintet: one\nquintet: two\n");
+  EXPECT_EQ(Content(path_), "quintet: three\n");
+}
+
+TEST_F(LogFileTest, OthersCannotReadIt) {
+  EXPECT_EQ(InChild([this] {
+              umask(022);
+              return Use(path_);
+            }),
+            "");
+  struct stat info {};
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0640u);
+}
+
+TEST_F(LogFileTest, ErrorsNameThePath) {
+  const auto error = [](const std::string& path) {
+    return LogFile::Open(path).status().ToString();
+  };
+  EXPECT_THAT(error(directory_), HasSubstr("log file " + directory_ + ": EISDIR"));
+  EXPECT_THAT(error(directory_ + "/missing/log"), HasSubstr("/missing/log: ENOENT"));
+  EXPECT_THAT(error(""), HasSubstr("log file : ENOENT"));
+  // Nobody reads: neither waited for nor taken.
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(error(path_), HasSubstr("ENXIO"));
+}
+
+}  // namespace
+}  // namespace quintet::hello
