@@ -1,5 +1,5 @@
-# The libraries with their public headers, the CMake package, found with find_package(quintet), and
-# the pkg-config files.
+# The libraries with their public headers, the CMake package, found with find_package(quintet), the
+# pkg-config files, and examples of running a server.
 
 include(CMakePackageConfigHelpers)
 
@@ -75,3 +75,12 @@ foreach(module IN ITEMS quintet-reactor quintet-sim quintet)
   install(FILES ${PROJECT_BINARY_DIR}/packaging/${module}.pc
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
+
+# Under doc/, not where systemd would find the units: they name a program that is not installed from
+# here.
+install(FILES
+  ${PROJECT_SOURCE_DIR}/packaging/haproxy.cfg
+  ${PROJECT_SOURCE_DIR}/packaging/kubernetes.yaml
+  ${PROJECT_SOURCE_DIR}/packaging/quintet-hello.service
+  ${PROJECT_SOURCE_DIR}/packaging/quintet-hello.socket
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
