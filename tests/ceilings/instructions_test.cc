@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/apps/child_process.h"
 #include "tests/support/backend_kinds.h"
 #include "tests/support/ceilings.h"
+#include "tests/support/child_process.h"
 #include "tests/support/sanitizers.h"
 
 namespace quintet::testing {

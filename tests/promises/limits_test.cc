@@ -13,9 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "net/address.h"
-#include "tests/apps/child_process.h"
 #include "tests/promises/promise_fixture.h"
 #include "tests/reactor/syscall_filter.h"
+#include "tests/support/child_process.h"
 
 namespace quintet::testing {
 namespace {

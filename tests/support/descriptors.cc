@@ -9,6 +9,26 @@
 #include <thread>
 
 namespace quintet::testing {
+namespace {
+
+// `own`: they are this process's, and that which reads the directory is not one of them.
+std::map<int, std::string> DescriptorsIn(const std::string& path, bool own) {
+  std::map<int, std::string> open;
+  DIR* const directory = ::opendir(path.c_str());
+  if (directory == nullptr) return open;
+  while (const dirent* entry = ::readdir(directory)) {
+    if (entry->d_name[0] == '.') continue;
+    const int fd = std::atoi(entry->d_name);
+    if (own && fd == ::dirfd(directory)) continue;
+    char target[256];
+    const ssize_t length = ::readlinkat(::dirfd(directory), entry->d_name, target, sizeof(target));
+    open[fd] = std::string(target, length > 0 ? static_cast<size_t>(length) : 0);
+  }
+  ::closedir(directory);
+  return open;
+}
+
+}  // namespace
 
 void Fd::Reset(int fd) {
   if (fd_ >= 0) ::close(fd_);
@@ -22,19 +42,11 @@ void SetNonBlocking(int fd) {
 }
 
 std::map<int, std::string> OpenDescriptors() {
-  std::map<int, std::string> open;
-  DIR* const directory = ::opendir("/proc/self/fd");
-  if (directory == nullptr) return open;
-  while (const dirent* entry = ::readdir(directory)) {
-    if (entry->d_name[0] == '.') continue;
-    const int fd = std::atoi(entry->d_name);
-    if (fd == ::dirfd(directory)) continue;
-    char target[256];
-    const ssize_t length = ::readlinkat(::dirfd(directory), entry->d_name, target, sizeof(target));
-    open[fd] = std::string(target, length > 0 ? static_cast<size_t>(length) : 0);
-  }
-  ::closedir(directory);
-  return open;
+  return DescriptorsIn("/proc/self/fd", /*own=*/true);
+}
+
+std::map<int, std::string> OpenDescriptors(pid_t pid) {
+  return DescriptorsIn("/proc/" + std::to_string(pid) + "/fd", /*own=*/false);
 }
 
 void DescriptorLeakCheck::ExpectNoneLeaked() const {

@@ -3,6 +3,7 @@
 #define QUINTET_TESTS_SUPPORT_DESCRIPTORS_H_
 
 #include <gtest/gtest.h>
+#include <sys/types.h>
 
 #include <map>
 #include <string>
@@ -37,6 +38,8 @@ void SetNonBlocking(int fd);
 
 // Every open descriptor with what it refers to, from /proc/self/fd.
 std::map<int, std::string> OpenDescriptors();
+// The same of another process; nothing when there is none.
+std::map<int, std::string> OpenDescriptors(pid_t pid);
 
 // Compares the descriptors at its end with those at its beginning.
 class DescriptorLeakCheck {

@@ -1,4 +1,4 @@
-#include "tests/apps/child_process.h"
+#include "tests/support/child_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <sstream>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -130,5 +131,14 @@ int ChildProcess::Wait() {
 std::string ChildProcess::output() { return ReadAll(output_.get()); }
 
 std::string ChildProcess::error() { return ReadAll(error_.get()); }
+
+std::string WithoutStalls(const std::string& lines) {
+  std::istringstream text(lines);
+  std::string others;
+  for (std::string line; std::getline(text, line);) {
+    if (line.find(": stall: ") == std::string::npos) others.append(line).append("\n");
+  }
+  return others;
+}
 
 }  // namespace quintet::testing

@@ -1,11 +1,12 @@
 // Runs a program as its user does and looks at what it says and how it ends.
-#ifndef QUINTET_TESTS_APPS_CHILD_PROCESS_H_
-#define QUINTET_TESTS_APPS_CHILD_PROCESS_H_
+#ifndef QUINTET_TESTS_SUPPORT_CHILD_PROCESS_H_
+#define QUINTET_TESTS_SUPPORT_CHILD_PROCESS_H_
 
 #include <sys/types.h>
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/descriptors.h"
@@ -33,6 +34,9 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }
 
+  // Standard error, to be read by the caller from here on.
+  Fd TakeError() { return std::move(error_); }
+
   // The next line of standard error, without its end; waits for it. Empty at the end of the output.
   std::string ReadErrorLine();
 
@@ -53,6 +57,9 @@ class ChildProcess {
   Fd error_;
 };
 
+// `lines` without those that tell of a stall (reactor/turn_meter.h), which a busy machine brings.
+std::string WithoutStalls(const std::string& lines);
+
 }  // namespace quintet::testing
 
-#endif  // QUINTET_TESTS_APPS_CHILD_PROCESS_H_
+#endif  // QUINTET_TESTS_SUPPORT_CHILD_PROCESS_H_
