@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 
@@ -39,7 +40,7 @@ struct BackendStats {
   uint64_t events = 0;           // readiness events, or completion-queue entries, harvested
   uint64_t wakes = 0;            // Wake() seen by Wait()
   uint64_t stale_events = 0;     // events for a source that was gone, dropped
-  uint64_t empty_accepts = 0;    // accept woke up and found nobody
+  uint64_t empty_accepts = 0;    // accept was woken and found nobody at all
   uint64_t accept_retries = 0;   // transient accept errors passed over (ECONNABORTED, ...)
   uint64_t exhaustion_retries = 0;  // ENOBUFS, ENOMEM, EAGAIN of the ring: tried again later
   uint64_t buffer_starvation = 0;   // a receive ended because the buffer ring ran dry
@@ -71,9 +72,21 @@ class Backend {
   // Listening sockets. One kAccept for each connection until StopAccept, Close or an error
   // (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM and fatal ones), which disarms. Transient errors of
   // accept(2) are retried and counted, not delivered. After StopAccept, connections that the kernel
-  // had already accepted may still come; they are the receiver's.
+  // had already accepted may still come; they are the receiver's. Called again while it accepts,
+  // StartAccept looks at once whether somebody waits: where several loops accept from one socket,
+  // one of them may have gone with the wake-up.
   virtual void StartAccept(Source& source) = 0;
   virtual void StopAccept(Source& source) = 0;
+
+  // StopAccept() with notice: one kAccept with -ECANCELED, behind the connections that the kernel
+  // had already accepted, is the last. Closing the source after it loses none of them. Not to be
+  // followed by StartAccept().
+  virtual void FinishAccept(Source& source) = 0;
+
+  // Before the first StartAccept: other loops accept from the same socket, and one of them is to be
+  // woken for a connection, not all. epoll: EPOLLEXCLUSIVE (epoll_ctl(2), Linux 4.5). io_uring
+  // waits like that anyway; select and poll cannot, and wake them all.
+  virtual void ShareAccept(Source& source) { static_cast<void>(source); }
 
   // Connected sockets. kRecv with the bytes as they come, until StopRecv, Close, end of file
   // (result 0, once) or an error (-errno, once). StopRecv speaks of the future: bytes that the
@@ -147,9 +160,20 @@ class Backend {
   virtual void Validate() const = 0;
 
   const BackendStats& stats() const { return stats_; }
+  // Where to count BackendStats::empty_accepts as well, for other threads and processes to read.
+  // Must outlive the backend.
+  void set_empty_accepts(std::atomic<uint64_t>* counter) { empty_accepts_ = counter; }
 
  protected:
+  void CountEmptyAccept() {
+    ++stats_.empty_accepts;
+    if (empty_accepts_ != nullptr) empty_accepts_->fetch_add(1, std::memory_order_relaxed);
+  }
+
   BackendStats stats_;
+
+ private:
+  std::atomic<uint64_t>* empty_accepts_ = nullptr;
 };
 
 }  // namespace quintet

@@ -96,4 +96,11 @@ std::string AutoFallbackReason() {
   return memory.fallback_reason;
 }
 
+std::string DescribeBackend(BackendKind used, BackendKind asked) {
+  std::string text(BackendName(used));
+  if (asked != BackendKind::kAuto) return text;
+  const std::string reason = AutoFallbackReason();
+  return text + (reason.empty() ? " (auto)" : " (auto; " + reason + ")");
+}
+
 }  // namespace quintet

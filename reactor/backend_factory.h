@@ -52,6 +52,10 @@ std::vector<BackendAvailability> AvailableBackends();
 // asked. Any thread.
 std::string AutoFallbackReason();
 
+// What a start line says of the backend in use, where `asked` was configured: "epoll_et", "io_uring
+// (auto)", "epoll_et (auto; REASON)". Any thread.
+std::string DescribeBackend(BackendKind used, BackendKind asked);
+
 }  // namespace quintet
 
 #endif  // QUINTET_REACTOR_BACKEND_FACTORY_H_

@@ -37,6 +37,14 @@ int EpollPoller::Update(int fd, Readiness registered, Readiness wanted, Trigger 
   return ::epoll_ctl(epoll_fd_, op, fd, &event) == 0 ? 0 : -errno;
 }
 
+int EpollPoller::AddExclusive(int fd, uint64_t token) {
+  epoll_event event{};
+  // EPOLLRDHUP may not stand beside it (epoll_ctl(2)).
+  event.events = EPOLLIN | EPOLLEXCLUSIVE;
+  event.data.u64 = token;
+  return ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
 int EpollPoller::WaitForEvents(Duration timeout) {
   // A wait of no or unlimited length needs no nanoseconds, and the older call is the one that every
   // seccomp profile allows.

@@ -25,6 +25,8 @@ class EpollPoller final : public Poller {
   int CheckFd(int) const override { return 0; }
   int Update(int fd, Readiness registered, Readiness wanted, Trigger trigger,
              uint64_t token) override;
+  // EPOLLEXCLUSIVE, Linux 4.5.
+  int AddExclusive(int fd, uint64_t token) override;
   int Wait(Duration timeout, std::vector<ReadyEvent>* ready) override;
 
  private:

@@ -39,6 +39,13 @@ class Poller {
   virtual int Update(int fd, Readiness registered, Readiness wanted, Trigger trigger,
                      uint64_t token) = 0;
 
+  // Adds a listening socket, not in the set yet, to be reported while readable, level-triggered,
+  // such that of several pollers watching it as few as possible are woken for one connection. Taken
+  // out by Update(). 0 or -errno.
+  virtual int AddExclusive(int fd, uint64_t token) {
+    return Update(fd, Readiness::kNone, Readiness::kReadable, Trigger::kLevel, token);
+  }
+
   // Blocks until a descriptor is ready or `timeout` is over (negative: no limit, zero: not at all)
   // and replaces the contents of `*ready` with what it found. 0, or -errno with `*ready` empty;
   // -EINTR is left to the caller.

@@ -146,8 +146,10 @@ Readiness ReadinessBackend::Target(const Slot& slot) {
 int ReadinessBackend::Register(uint32_t index, Slot& slot, Readiness target) {
   const int fd = table_.source(index)->fd();
   stats_.update_syscalls += static_cast<uint64_t>(poller_->update_syscalls());
-  const int error = poller_->Update(fd, slot.registered, target, slot.trigger,
-                                    ToToken(index, table_.generation(index)));
+  const uint64_t token = ToToken(index, table_.generation(index));
+  const bool exclusive = slot.Is(kAcceptShared) && target == Readiness::kReadable;
+  const int error = exclusive ? poller_->AddExclusive(fd, token)
+                              : poller_->Update(fd, slot.registered, target, slot.trigger, token);
   if (error == 0) slot.registered = target;
   return error;
 }
@@ -206,6 +208,34 @@ void ReadinessBackend::Disarm(Source& source, Flag direction) {
   if (slot.Is(kClosing)) return;
   slot.Clear(direction);
   if (Target(slot) != slot.registered) MarkDirty(index);
+}
+
+void ReadinessBackend::StartAccept(Source& source) {
+  Slot& slot = table_[table_.SlotOf(source)];
+  if (slot.Is(kAccepting)) {
+    // Again: to be looked at whatever the kernel has told. To find nobody is no empty wake-up then.
+    slot.ready |= Readiness::kReadable;
+    slot.Set(kAcceptedSome);
+  }
+  Arm(source, kAccepting);
+}
+
+void ReadinessBackend::FinishAccept(Source& source) {
+  Disarm(source, kAccepting);
+  const uint32_t index = table_.SlotOf(source);
+  Slot& slot = table_[index];
+  if (slot.Is(kClosing)) return;
+  slot.Set(kAcceptDone);
+  Enqueue(index);
+}
+
+void ReadinessBackend::ShareAccept(Source& source) {
+  CheckThread();
+  Slot& slot = table_[table_.SlotOf(source)];
+  assert(!slot.Is(kAccepting | kClosing) && !Any(slot.registered));
+  slot.Set(kAcceptShared);
+  // A registration that outlives the interest would take wake-ups from the others.
+  slot.trigger = Trigger::kLevel;
 }
 
 absl::Status ReadinessBackend::Watch(Source& source, Readiness interest, Trigger trigger) {
@@ -319,7 +349,7 @@ void ReadinessBackend::Close(Source& source, CloseMode mode) {
     ::setsockopt(source.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
   }
   if (mode != CloseMode::kKeep) ::close(source.fd());
-  slot.flags = static_cast<uint16_t>((slot.flags & (kQueued | kDirty)) | kClosing);
+  slot.flags = (slot.flags & (kQueued | kDirty)) | kClosing;
   Enqueue(index);
 }
 

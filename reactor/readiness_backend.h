@@ -47,8 +47,10 @@ class ReadinessBackend final : public Backend {
   BackendKind kind() const override { return poller_->kind(); }
   absl::Status BindToThread() override;
   absl::Status Add(Source& source) override;
-  void StartAccept(Source& source) override { Arm(source, kAccepting); }
+  void StartAccept(Source& source) override;
   void StopAccept(Source& source) override { Disarm(source, kAccepting); }
+  void FinishAccept(Source& source) override;
+  void ShareAccept(Source& source) override;
   void StartRecv(Source& source) override { Arm(source, kReceiving); }
   void StopRecv(Source& source) override { Disarm(source, kReceiving); }
   void StartSend(Source& source, std::span<const iovec> buffers) override;
@@ -66,7 +68,7 @@ class ReadinessBackend final : public Backend {
 
  private:
   // What a slot waits for, and what it has to report.
-  enum Flag : uint16_t {
+  enum Flag : uint32_t {
     kAccepting = 1 << 0,        // armed
     kReceiving = 1 << 1,        // armed
     kSending = 1 << 2,          // a send met EAGAIN
@@ -82,21 +84,24 @@ class ReadinessBackend final : public Backend {
     kRecvBeforeSend = 1 << 12,  // the last turn went to sending
     kRecvEnded = 1 << 13,       // end of file or an error was delivered
     kSendFailed = 1 << 14,      // SendNow() met the error in `result`: StartSend() delivers it
+    kAcceptDone = 1 << 15,      // the last kAccept is to be delivered
+    kAcceptShared = 1 << 16,    // ShareAccept() was called
+    kAcceptedSome = 1 << 17,    // since the socket was told to be ready
   };
   struct Slot {
     const iovec* buffers = nullptr;
     uint32_t buffer_count = 0;
     int32_t result = 0;
     uint32_t next = SourceId::kNoSlot;  // in the ready queue
-    uint16_t flags = 0;
+    uint32_t flags = 0;
     Readiness registered = Readiness::kNone;
     Readiness ready = Readiness::kNone;
     Readiness watched = Readiness::kNone;
     Trigger trigger = Trigger::kLevel;
 
     bool Is(unsigned mask) const { return (flags & mask) != 0; }
-    void Set(unsigned mask) { flags = static_cast<uint16_t>(flags | mask); }
-    void Clear(unsigned mask) { flags = static_cast<uint16_t>(flags & ~mask); }
+    void Set(unsigned mask) { flags |= mask; }
+    void Clear(unsigned mask) { flags &= ~mask; }
   };
   static_assert(sizeof(Slot) <= 32);
 

@@ -24,7 +24,7 @@ bool ReadinessBackend::CanWrite(const Slot& slot) {
 }
 
 bool ReadinessBackend::Runnable(const Slot& slot) {
-  if (slot.Is(kClosing | kSendDone | kConnectDone)) return true;
+  if (slot.Is(kClosing | kSendDone | kConnectDone | kAcceptDone)) return true;
   if (slot.Is(kBackingOff)) return false;
   if (slot.Is(kWatching)) return Any(slot.watched) && Any(slot.ready);
   return CanRead(slot) || CanWrite(slot);
@@ -80,6 +80,11 @@ bool ReadinessBackend::TakeTurn(uint32_t index, Completion* completion) {
     *completion = {source, {}, static_cast<int32_t>(ready), Op::kReady};
     return true;
   }
+  if (slot.Is(kAcceptDone)) {
+    slot.Clear(kAcceptDone);
+    *completion = {source, {}, -ECANCELED, Op::kAccept};
+    return true;
+  }
   // The two directions take turns, so that a source which only ever sends more still receives.
   const bool output_waits = slot.Is(kSendDone | kConnectDone) || CanWrite(slot);
   if (CanRead(slot) && !slot.Is(kBackingOff) && (slot.Is(kRecvBeforeSend) || !output_waits)) {
@@ -115,13 +120,15 @@ bool ReadinessBackend::Accept(uint32_t index, Completion* completion) {
   if (fd >= 0) {
     // Also level-triggered the queue is emptied before the loop waits again: where one connection
     // came there are often more, and a turn of the loop costs more than an accept for nothing.
+    slot.Set(kAcceptedSome);
     *completion = {source, {}, fd, Op::kAccept};
     return true;
   }
   const int error = errno;
   if (error == EAGAIN) {
     slot.ready = Readiness::kNone;
-    ++stats_.empty_accepts;
+    if (!slot.Is(kAcceptedSome)) CountEmptyAccept();
+    slot.Clear(kAcceptedSome);
     return false;
   }
   if (IsTransientAcceptError(error)) {

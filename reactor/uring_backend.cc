@@ -148,6 +148,30 @@ void UringBackend::Unwant(Source& source, UringOp op) {
   if ((state.in_flight & Bit(op)) != 0) MarkDirty(slot);
 }
 
+void UringBackend::StartAccept(Source& source) {
+  UringSource& state = Find(source);
+  const UringOps bit = Bit(UringOp::kAccept);
+  const bool look = (state.wanted & state.in_flight & bit) != 0;
+  Want(source, UringOp::kAccept);
+  for (int i = 0; look && i < kAcceptsPerLook; ++i) {
+    ++stats_.io_syscalls;
+    const int fd = ::accept4(state.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;  // also errors: the accept in flight meets them
+    Queue(table_.SlotOf(source), Op::kAccept, fd);
+  }
+}
+
+void UringBackend::FinishAccept(Source& source) {
+  UringSource& state = Find(source);
+  Unwant(source, UringOp::kAccept);
+  if (state.closing) return;
+  if ((state.in_flight & Bit(UringOp::kAccept)) != 0) {
+    state.accept_finishing = true;
+  } else {
+    Queue(table_.SlotOf(source), Op::kAccept, -ECANCELED);
+  }
+}
+
 void UringBackend::StartRecv(Source& source) {
   // The end may wait for delivery still; another receive would report it a second time.
   if (Find(source).recv_ended) return;

@@ -41,6 +41,9 @@ class UringBackend final : public Backend {
   // How long an operation rests that met ENOBUFS or ENOMEM, and the ring itself when it cannot take
   // submissions: long enough not to spin, short enough not to be noticed.
   static constexpr Duration kExhaustionRetry = std::chrono::milliseconds(10);
+  // Connections taken at once by a StartAccept() that looks; those behind them wake the accept in
+  // flight.
+  static constexpr int kAcceptsPerLook = 64;
 
   // Sets up the ring, disabled until BindToThread(), and its buffers. `clock` must outlive the
   // backend. Errors: InvalidArgument for sizes that make no sense; Unavailable with step and errno.
@@ -51,8 +54,9 @@ class UringBackend final : public Backend {
   BackendKind kind() const override { return BackendKind::kIoUring; }
   absl::Status BindToThread() override;
   absl::Status Add(Source& source) override;
-  void StartAccept(Source& source) override { Want(source, UringOp::kAccept); }
+  void StartAccept(Source& source) override;
   void StopAccept(Source& source) override { Unwant(source, UringOp::kAccept); }
+  void FinishAccept(Source& source) override;
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override { Unwant(source, UringOp::kRecv); }
   void StartSend(Source& source, std::span<const iovec> buffers) override;

@@ -130,6 +130,10 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
   switch (name.op) {
     case UringOp::kAccept:
       OnAccept(slot, cqe.res);
+      if (!more && source.accept_finishing) {
+        source.accept_finishing = false;
+        Queue(slot, Op::kAccept, -ECANCELED);
+      }
       break;
     case UringOp::kConnect:
       if (IsMemoryExhaustion(-cqe.res)) {
@@ -208,7 +212,7 @@ void UringBackend::OnAccept(uint32_t slot, int32_t result) {
   if (result >= 0) {
     Queue(slot, Op::kAccept, result);
   } else if (result == -EAGAIN) {
-    ++stats_.empty_accepts;
+    CountEmptyAccept();
   } else if (IsTransientAcceptError(-result)) {
     ++stats_.accept_retries;
   } else if (result != -ECANCELED) {

@@ -82,6 +82,9 @@ struct UringSource {
   // AF_UNIX: each receive is submitted anew, see UringBackend::Add().
   bool one_shot_recv : 1 = false;
 
+  // The end of the accept in flight is to be told.
+  bool accept_finishing : 1 = false;
+
   CloseMode close_mode = CloseMode::kClose;
   Readiness interest = Readiness::kNone;
   Readiness ready = Readiness::kNone;  // gathered for the queued kReady

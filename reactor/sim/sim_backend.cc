@@ -97,7 +97,7 @@ absl::Status SimBackend::Add(Source& source) {
 void SimBackend::StartAccept(Source& source) {
   Slot& slot = Find(source);
   SimCheck(!slot.closing, "StartAccept after Close");
-  SimCheck(!slot.accepting, "StartAccept while accepting");
+  SimCheck(!slot.accept_finishing, "StartAccept after FinishAccept");
   SimCheck(network_.IsListening(source.fd()), "StartAccept on a socket that does not listen");
   slot.accepting = true;
   Consider(source.fd(), slot);
@@ -111,6 +111,14 @@ void SimBackend::StopAccept(Source& source) {
     if (fd >= 0) slot.moved_accepts.push_back(fd);
   }
   slot.accepting = false;
+  Consider(source.fd(), slot);
+}
+
+void SimBackend::FinishAccept(Source& source) {
+  StopAccept(source);
+  Slot& slot = Find(source);
+  if (slot.closing) return;
+  slot.accept_finishing = true;
   Consider(source.fd(), slot);
 }
 

@@ -39,6 +39,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   absl::Status Add(Source& source) override;
   void StartAccept(Source& source) override;
   void StopAccept(Source& source) override;
+  void FinishAccept(Source& source) override;
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override;
   void StartSend(Source& source, std::span<const iovec> buffers) override;
@@ -78,6 +79,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
     uint32_t serial = 0;
     // What the user armed.
     bool accepting = false;
+    bool accept_finishing = false;
     bool receiving = false;
     bool recv_ended = false;
     bool send_shut_down = false;

@@ -18,6 +18,7 @@ bool SimBackend::Runnable(int fd, const Slot& slot) const {
   if (slot.closing) return slot.close_done;
   if (slot.connect == Phase::kDone || slot.send == Phase::kDone) return true;
   if (!slot.moved.empty() || slot.moved_end || !slot.moved_accepts.empty()) return true;
+  if (slot.accept_finishing) return true;
   return (slot.accepting || slot.receiving) && network_.Readable(fd);
 }
 
@@ -107,6 +108,10 @@ bool SimBackend::Accept(int fd, Slot& slot, Completion* completion) {
     slot.moved_accepts.pop_front();
     return true;
   }
+  if (std::exchange(slot.accept_finishing, false)) {
+    *completion = {source, {}, -ECANCELED, Op::kAccept};
+    return true;
+  }
   if (!slot.accepting) return false;
   SimRandom& random = network_.random();
   const SimFaults& faults = network_.options().faults;
@@ -123,7 +128,7 @@ bool SimBackend::Accept(int fd, Slot& slot, Completion* completion) {
   if (descriptor_limit_ > 0 && slots_.size() >= descriptor_limit_) error = EMFILE;
   const int result = error != 0 ? -error : network_.Accept(fd);
   if (result == -EAGAIN) {
-    ++stats_.empty_accepts;
+    CountEmptyAccept();
     return false;
   }
   if (result < 0) slot.accepting = false;

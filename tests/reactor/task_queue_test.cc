@@ -174,14 +174,17 @@ TEST_F(TaskQueueTest, ABoundedPushWakesTheSleeperToo) {
 
 // Nobody takes anything: whoever gets there first, the limit is met and not passed.
 TEST_F(TaskQueueTest, ManyProducersFillTheQueueToTheLimit) {
-  constexpr size_t kLimit = 37;
-  constexpr int kProducers = 4;
-  for (int round = 0; round < testing::Scaled(400); ++round) {
+  constexpr size_t kLimit = 500;
+  constexpr int kProducers = 3;
+  for (int round = 0; round < testing::Scaled(1000); ++round) {
     TaskQueue queue;
+    std::atomic<int> ready = 0;
     std::atomic<size_t> pushed = 0;
     std::vector<std::thread> threads;
     for (int producer = 0; producer < kProducers; ++producer) {
       threads.emplace_back([&] {
+        // At the same time, so that they meet at the limit.
+        for (++ready; ready < kProducers;) std::this_thread::yield();
         while (queue.TryPush([] {}, kLimit) != TryPushResult::kFull) ++pushed;
       });
     }
@@ -195,7 +198,7 @@ TEST_F(TaskQueueTest, ManyProducersFillTheQueueToTheLimit) {
 TEST_F(TaskQueueTest, TheBoundHoldsWhileTasksAreTaken) {
   constexpr size_t kLimit = 8;
   constexpr int kProducers = 3;
-  const int pushes_each = testing::Scaled(200'000);
+  const int pushes_each = testing::Scaled(20'000);
   std::vector<int> next(kProducers, 0);
   std::atomic<int> ended = 0;
   std::atomic<uint64_t> pushed = 0;
