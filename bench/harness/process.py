@@ -21,11 +21,12 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
 
-def _on_core(core: int) -> Callable[[], None]:
+def _on_core(core: int | None) -> Callable[[], None]:
     """What a child does before it becomes a program: it keeps to a core, and dies with us."""
 
     def prepare() -> None:
-        os.sched_setaffinity(0, {core})
+        if core is not None:
+            os.sched_setaffinity(0, {core})
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
     return prepare
@@ -94,7 +95,7 @@ def group(leader: int) -> list[int]:
 
 
 class Process:
-    """A program in the background, pinned to one core, with its output in a file.
+    """A program in the background, pinned to one core if any, with its output in a file.
 
     It leads a process group of its own, and only that group is ever signalled.
     """
@@ -102,7 +103,7 @@ class Process:
     def __init__(
         self,
         command: Sequence[str],
-        core: int,
+        core: int | None,
         log: pathlib.Path,
         environment: dict[str, str] | None = None,
     ) -> None:
@@ -141,6 +142,9 @@ class Process:
             text = f"{self.command[0]} (status {status}) has ended by itself: "
             raise Ended(text + self.output().strip()[-400:], status)
         return tree(self.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
 
     def wait_until_listening(self, port: int) -> None:
         """Looks whose socket it is: a connection could be one to somebody else."""
