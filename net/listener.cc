@@ -35,7 +35,7 @@ absl::Status RemoveStaleSocketFile(const Address& address) {
 
 }  // namespace
 
-absl::StatusOr<Socket> ListenOn(const Address& address, const ListenOptions& options) {
+absl::StatusOr<Socket> BindTo(const Address& address, const ListenOptions& options) {
   auto socket = Socket::CreateStream(address);
   if (!socket.ok()) return socket;
   absl::Status status;
@@ -49,15 +49,23 @@ absl::StatusOr<Socket> ListenOn(const Address& address, const ListenOptions& opt
     if (status.ok() && address.family() == AF_INET6) status = socket->SetV6Only(true);
   }
   if (status.ok()) status = socket->Bind(address);
-  if (status.ok()) status = socket->Listen(options.backlog);
   if (!status.ok()) return status;
   return socket;
 }
 
-absl::StatusOr<ListenerPtr> Listener::Create(EventLoop& loop, Socket socket, Callback on_accept) {
+absl::StatusOr<Socket> ListenOn(const Address& address, const ListenOptions& options) {
+  auto socket = BindTo(address, options);
+  if (!socket.ok()) return socket;
+  if (absl::Status status = socket->Listen(options.backlog); !status.ok()) return status;
+  return socket;
+}
+
+absl::StatusOr<ListenerPtr> Listener::Create(EventLoop& loop, Socket socket, Callback on_accept,
+                                             Sharing sharing) {
   ListenerPtr listener(new Listener(loop, socket.fd(), std::move(on_accept)));
   const absl::Status status = loop.backend().Add(*listener);
   if (!status.ok()) return status;
+  if (sharing == Sharing::kShared) loop.backend().ShareAccept(*listener);
   [[maybe_unused]] const int fd = socket.Release();  // the backend closes it
   listener->Resume();
   return listener;
@@ -74,6 +82,7 @@ void Listener::Pause() {
 }
 
 void Listener::Resume() {
+  if (finishing_) return;
   paused_ = false;
   // Also in an episode of exhaustion, whose timer may have fired during the pause.
   Arm();
@@ -81,6 +90,19 @@ void Listener::Resume() {
 
 void Listener::Retry() {
   if (exhausted_ && !paused_) Arm();
+}
+
+void Listener::Finish(std::function<void()> on_finished) {
+  on_finished_ = std::move(on_finished);
+  finishing_ = true;
+  paused_ = true;
+  armed_ = false;
+  loop_.Cancel(retry_timer_);
+  if (attached()) loop_.backend().FinishAccept(*this);
+}
+
+void Listener::Look() {
+  if (armed_ && attached()) loop_.backend().StartAccept(*this);
 }
 
 void Listener::Arm() {
@@ -96,7 +118,12 @@ void Listener::OnCompletion(const Completion& completion) {
     return;
   }
   if (completion.result < 0) {
-    OnAcceptError(-completion.result);
+    if (!finishing_) {
+      OnAcceptError(-completion.result);
+    } else if (completion.result == -ECANCELED) {
+      // May destroy this.
+      std::exchange(on_finished_, nullptr)();
+    }
     return;
   }
   ++accepted_;

@@ -24,6 +24,8 @@ struct ListenOptions {
 // answers on is stale and replaced; one that answers is AlreadyExists, as is a port in use. On TCP
 // the accepted sockets inherit TCP_NODELAY.
 absl::StatusOr<Socket> ListenOn(const Address& address, const ListenOptions& options);
+// The same up to bind(2): the address is taken, and connections are refused until Listen().
+absl::StatusOr<Socket> BindTo(const Address& address, const ListenOptions& options);
 
 // Hands accepted sockets to a callback. Held through ListenerPtr. Loop's thread only.
 //
@@ -42,12 +44,22 @@ class Listener final : public Source {
   };
   using Ptr = std::unique_ptr<Listener, Deleter>;
 
+  // Whether other loops accept from the same socket (Backend::ShareAccept()).
+  enum class Sharing : uint8_t { kAlone, kShared };
+
   // Starts accepting. Errors: those of Backend::Add().
-  static absl::StatusOr<Ptr> Create(EventLoop& loop, Socket socket, Callback on_accept);
+  static absl::StatusOr<Ptr> Create(EventLoop& loop, Socket socket, Callback on_accept,
+                                    Sharing sharing = Sharing::kAlone);
 
   // Stops and restarts accepting; what was accepted meanwhile is still handed over.
   void Pause();
   void Resume();
+  // Stops for good. `on_finished` is called when the last connection that the kernel had accepted
+  // was handed over, and may destroy the listener: none is lost then. Once.
+  void Finish(std::function<void()> on_finished);
+  // Tries to accept now. For sockets that others accept from too, one of whom may have left with
+  // the wake-up for a connection.
+  void Look();
   // A descriptor may have become free: ends a pause for exhaustion now, not at the next interval.
   void Retry();
 
@@ -76,7 +88,9 @@ class Listener final : public Source {
   TimePoint quiet_until_ = kPollOnly;  // an error before it belongs to the episode at hand
   uint64_t accepted_ = 0;
   uint64_t exhaustions_ = 0;
-  bool paused_ = false;     // by Pause()
+  std::function<void()> on_finished_;
+  bool paused_ = false;  // by Pause()
+  bool finishing_ = false;
   bool exhausted_ = false;  // an episode is on
   bool armed_ = false;
   bool destroyed_ = false;

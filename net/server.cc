@@ -1,162 +1,161 @@
 #include "net/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "net/acceptor.h"
+#include "net/cores.h"
 #include "net/errno_status.h"
-#include "net/listener.h"
+#include "net/listen_sockets.h"
 #include "net/shard.h"
 #include "net/socket.h"
+#include "net/worker_counters.h"
 
 namespace quintet {
-namespace {
 
-std::vector<int> UsableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cores;
-  // Fails on machines with more than CPU_SETSIZE (1024) cores: then the standard library's count.
-  if (::sched_getaffinity(0, sizeof(set), &set) == 0) {
-    for (int core = 0; core < CPU_SETSIZE; ++core) {
-      if (CPU_ISSET(core, &set)) cores.push_back(core);
-    }
-  }
-  if (cores.empty()) {
-    const int count = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    for (int core = 0; core < count; ++core) cores.push_back(core);
-  }
-  return cores;
+size_t ShardCount(const ServerOptions& options) {
+  return options.shards > 0 ? static_cast<size_t>(options.shards) : UsableCores().size();
 }
 
-void PinToCore(int core) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(core, &set);
-  // A refusal costs locality, nothing else.
-  ::pthread_setaffinity_np(::pthread_self(), sizeof(set), &set);
+ShardStats ReadStats(const WorkerCounters& counters) {
+  const auto read = [](const std::atomic<uint64_t>& n) {
+    return n.load(std::memory_order_relaxed);
+  };
+  const ConnectionCounters& connections = counters.connections;
+  ShardStats stats{.accepted = read(connections.opened) + read(connections.refused),
+                   .active = read(connections.active),
+                   .bytes_in = read(connections.bytes_in),
+                   .bytes_out = read(connections.bytes_out),
+                   .refused = read(connections.refused),
+                   .proxy_errors = read(counters.proxy_errors),
+                   .accept_pauses = read(counters.accept_pauses),
+                   .empty_accepts = read(counters.empty_accepts),
+                   .stalls = read(counters.gauges.stalls),
+                   .longest_turn = Duration(read(counters.gauges.longest_ns))};
+  for (size_t i = 0; i < LoopGauges::kBuckets; ++i) {
+    stats.busy_turns[i] = read(counters.gauges.busy_turns[i]);
+  }
+  return stats;
 }
-
-// One listening socket for each shard.
-absl::StatusOr<std::vector<Socket>> ListenForShards(const Address& address, int backlog,
-                                                    size_t shards) {
-  std::vector<Socket> sockets;
-  if (shards == 1 || address.is_unix()) {
-    auto socket = ListenOn(address, {.backlog = backlog, .reuse_port = false});
-    if (!socket.ok()) return socket.status();
-    sockets.push_back(*std::move(socket));
-    // Unix sockets know no SO_REUSEPORT: the shards accept from one queue.
-    while (sockets.size() < shards) {
-      const int fd = ::fcntl(sockets.front().fd(), F_DUPFD_CLOEXEC, 0);
-      if (fd < 0) return ErrnoStatus(errno, absl::StrCat(address.ToString(), ": dup"));
-      sockets.emplace_back(fd);
-    }
-    return sockets;
-  }
-  if (address.port() != 0) {
-    // SO_REUSEPORT would let two servers of one user share the port unnoticed: a bind without it
-    // finds out whether anybody is there.
-    auto probe = Socket::CreateStream(address);
-    if (!probe.ok()) return probe.status();
-    absl::Status status = probe->SetReuseAddress(true);
-    if (status.ok() && address.family() == AF_INET6) status = probe->SetV6Only(true);
-    if (status.ok()) status = probe->Bind(address);
-    if (!status.ok()) return status;
-  }
-  Address bound = address;
-  while (sockets.size() < shards) {
-    auto socket = ListenOn(bound, {.backlog = backlog, .reuse_port = true});
-    if (!socket.ok()) return socket.status();
-    if (sockets.empty()) {
-      auto local = socket->LocalAddress();
-      if (!local.ok()) return local.status();
-      bound = *local;
-    }
-    sockets.push_back(*std::move(socket));
-  }
-  return sockets;
-}
-
-}  // namespace
 
 // With one shard its loop also takes signals and stop requests; with more, a loop of the calling
-// thread does, which the shards know nothing of.
+// thread does, which the shards know nothing of, and which accepts where they do not.
 class Server::Impl {
  public:
-  explicit Impl(ServerOptions options) : options_(std::move(options)), cores_(UsableCores()) {}
+  Impl(ServerOptions options, std::shared_ptr<const ListenSockets> sockets,
+       std::shared_ptr<WorkerCounters[]> counters);
   ~Impl();
 
   absl::Status SetUp(SessionFactory& sessions);
   absl::Status Run();
   void Stop();
   void Abort();
+  void Drain(const DrainPlan& plan);
   absl::Status StopOnSignals();
+  absl::Status AcceptFrom(size_t shard, std::vector<size_t> sockets);
+  absl::Status AcceptFromAll();
+  void Adopt(size_t shard, Socket socket);
+  void Look();
+  void set_on_left(std::function<void()> on_left);
 
   const std::vector<Address>& addresses() const { return addresses_; }
   int shards() const { return static_cast<int>(shards_.size()); }
+  ShardHandle Handle(size_t shard) const {
+    return {shards_[shard]->executor(), options_.shard_queue_limit};
+  }
   BackendKind backend() const { return kind_; }
+  EventLoop& loop() { return *control_loop_; }
   std::vector<ShardStats> Stats() const;
 
  private:
+  // Gives accepted connections to the loop of a shard.
+  class ShardTaker;
+
   bool threaded() const { return shards_.size() > 1; }
+  bool hands_off() const { return threaded() && options_.policy == ListenPolicy::kHandoff; }
+  std::shared_ptr<const ListenSockets> sockets() const;
   absl::Status WatchStops();
+  absl::Status StartAcceptor();
   void OnStop();
+  void OnDrain(const DrainPlan& plan);
+  void BeginDrain(Duration timeout);
+  // Calls `visit` with each shard, on its thread.
+  template <typename Visit>
+  void ForEachShard(Visit visit);
   absl::Status RunShards();
   void RunShard(size_t i);
+  // Runs `task` on the shard's thread, once that runs.
+  void OnShard(size_t i, Task task);
 
-  ServerOptions options_;
+  const ServerOptions options_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ListenSockets> sockets_;  // guarded by mutex_; given up by a drain
+  const std::vector<Address> addresses_;
+  const std::shared_ptr<WorkerCounters[]> counters_;
   const std::vector<int> cores_;
-  std::vector<Address> addresses_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<quintet::Shard>> shards_;
   std::unique_ptr<EventLoop> own_control_loop_;  // with more than one shard
   EventLoop* control_loop_ = nullptr;
+  std::shared_ptr<LoopExecutor> control_;
+  std::vector<std::unique_ptr<ShardTaker>> takers_;
+  std::unique_ptr<Acceptor> acceptor_;
+  TimerHandle delay_timer_;
+  bool delaying_ = false;
   BackendKind kind_ = BackendKind::kAuto;
   int stop_fd_ = -1;
   WatcherPtr stop_watch_;
   size_t running_ = 0;  // shards whose thread has not said that it is done; control loop's
+  std::atomic<bool> started_ = false;
   std::atomic<bool> abort_ = false;
 };
 
+class Server::Impl::ShardTaker final : public Acceptor::Taker {
+ public:
+  ShardTaker(quintet::Shard& shard, size_t max_connections)
+      : Taker(shard.counters(), max_connections), shard_(shard) {}
+
+ protected:
+  bool Take(Socket& socket) override {
+    return shard_.executor()->Post(
+        [shard = &shard_, taken = std::make_unique<Socket>(std::move(socket))]() mutable {
+          shard->Adopt(std::move(*taken));
+        });
+  }
+
+ private:
+  quintet::Shard& shard_;
+};
+
+Server::Impl::Impl(ServerOptions options, std::shared_ptr<const ListenSockets> sockets,
+                   std::shared_ptr<WorkerCounters[]> counters)
+    : options_(std::move(options)),
+      sockets_(std::move(sockets)),
+      addresses_(sockets_->addresses()),
+      counters_(std::move(counters)),
+      cores_(UsableCores()) {}
+
 Server::Impl::~Impl() {
+  acceptor_.reset();
   stop_watch_.reset();
+  if (threaded() && control_ != nullptr) control_->Close();
   shards_.clear();
   own_control_loop_.reset();
   if (stop_fd_ >= 0) ::close(stop_fd_);
-  for (const Address& address : addresses_) {
-    if (address.unix_path().empty()) continue;
-    ::unlink(std::string(address.unix_path()).c_str());
-  }
 }
 
 absl::Status Server::Impl::SetUp(SessionFactory& sessions) {
-  if (options_.addresses.empty()) {
-    return absl::InvalidArgumentError("a server needs an address to listen on");
-  }
-  if (options_.shards < 0) return absl::InvalidArgumentError("shards is negative");
-  const size_t shards = options_.shards == 0 ? cores_.size() : static_cast<size_t>(options_.shards);
-  std::vector<std::vector<Socket>> sockets(shards);
-  for (const Address& address : options_.addresses) {
-    auto for_shards = ListenForShards(address, options_.backlog, shards);
-    if (!for_shards.ok()) return for_shards.status();
-    auto local = for_shards->front().LocalAddress();
-    if (!local.ok()) return local.status();
-    addresses_.push_back(*local);
-    for (size_t i = 0; i < shards; ++i) sockets[i].push_back(std::move((*for_shards)[i]));
-  }
+  const size_t shards = ShardCount(options_);
   for (size_t i = 0; i < shards; ++i) {
-    auto shard = Shard::Create(options_, sessions, std::move(sockets[i]));
+    auto shard = quintet::Shard::Create(options_, sessions, counters_[i]);
     if (!shard.ok()) return shard.status();
     shards_.push_back(*std::move(shard));
   }
@@ -169,13 +168,15 @@ absl::Status Server::Impl::WatchStops() {
   if (stop_fd_ < 0) return ErrnoStatus(errno, "eventfd");
   if (threaded()) {
     EventLoopOptions options = options_.loop;
-    options.backend.kind = BackendKind::kPoll;  // two descriptors, once: the simplest that works
+    options.backend.kind = BackendKind::kPoll;  // few descriptors: the simplest that works
     auto loop = EventLoop::Create(options);
     if (!loop.ok()) return loop.status();
     own_control_loop_ = *std::move(loop);
     control_loop_ = own_control_loop_.get();
+    control_ = std::make_shared<LoopExecutor>(control_loop_);
   } else {
     control_loop_ = &shards_.front()->loop();
+    control_ = shards_.front()->executor();
   }
   auto watch = control_loop_->Watch(stop_fd_, Readiness::kReadable, Trigger::kLevel,
                                     [this](Readiness) { OnStop(); });
@@ -192,6 +193,67 @@ absl::Status Server::Impl::StopOnSignals() {
   return absl::OkStatus();
 }
 
+// ---- Accepting ----
+
+void Server::Impl::OnShard(size_t i, Task task) {
+  static_cast<void>(shards_[i]->executor()->Post(std::move(task)));
+}
+
+absl::Status Server::Impl::AcceptFrom(size_t shard, std::vector<size_t> sockets) {
+  const std::shared_ptr<const ListenSockets> set = this->sockets();
+  if (set == nullptr) return absl::OkStatus();  // draining
+  quintet::Shard* const raw = shards_[shard].get();
+  if (!started_.load(std::memory_order_acquire)) return raw->AcceptFrom(*set, sockets);
+  static_cast<void>(raw->executor()->Post([set, raw, wanted = std::move(sockets)] {
+    const absl::Status status = raw->AcceptFrom(*set, wanted);
+    if (!status.ok() && raw->loop().log()) {
+      raw->loop().log()(LogLevel::kError, status.ToString());
+    }
+  }));
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const ListenSockets> Server::Impl::sockets() const {
+  const std::lock_guard lock(mutex_);
+  return sockets_;
+}
+
+absl::Status Server::Impl::AcceptFromAll() {
+  if (hands_off()) return StartAcceptor();
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if (absl::Status status = AcceptFrom(i, sockets()->SocketsOf(i)); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Server::Impl::StartAcceptor() {
+  acceptor_ = std::make_unique<Acceptor>(*control_loop_);
+  for (const auto& shard : shards_) {
+    takers_.push_back(std::make_unique<ShardTaker>(*shard, options_.max_connections_per_shard));
+    acceptor_->Add(takers_.back().get());
+  }
+  return acceptor_->Start(*sockets());
+}
+
+void Server::Impl::Adopt(size_t shard, Socket socket) {
+  OnShard(shard, [raw = shards_[shard].get(),
+                  taken = std::make_unique<Socket>(std::move(socket))]() mutable {
+    raw->Adopt(std::move(*taken));
+  });
+}
+
+void Server::Impl::Look() {
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    OnShard(i, [raw = shards_[i].get()] { raw->Look(); });
+  }
+}
+
+void Server::Impl::set_on_left(std::function<void()> on_left) {
+  for (const auto& shard : shards_) shard->set_on_left(on_left);
+}
+
+// ---- Ending ----
+
 void Server::Impl::Stop() {
   // Also from a signal handler: write(2) is safe there, a queue of tasks is not.
   const int saved = errno;
@@ -205,20 +267,66 @@ void Server::Impl::Abort() {
   Stop();
 }
 
+void Server::Impl::Drain(const DrainPlan& plan) {
+  static_cast<void>(control_->Post([this, plan] { OnDrain(plan); }));
+}
+
 void Server::Impl::OnStop() {
   uint64_t count;
   [[maybe_unused]] const ssize_t bytes = ::read(stop_fd_, &count, sizeof(count));
-  const Duration timeout = abort_ ? Duration::zero() : options_.drain_timeout;
-  if (threaded()) {
-    for (const auto& shard : shards_) {
-      shard->executor().Post([raw = shard.get(), timeout] { raw->Drain(timeout); });
-    }
+  if (abort_) {
+    OnDrain({.timeout = Duration::zero()});
   } else {
-    shards_.front()->Drain(timeout);
+    OnDrain({.delay = options_.drain_delay, .timeout = options_.drain_timeout});
   }
 }
 
+void Server::Impl::OnDrain(const DrainPlan& plan) {
+  if (plan.stopping) {
+    ForEachShard([](quintet::Shard& shard) { shard.AnnounceStop(); });
+    if (plan.delay > Duration::zero()) {
+      if (std::exchange(delaying_, true)) return;
+      delay_timer_ = control_loop_->RunAfter(
+          plan.delay, [this, timeout = plan.timeout] { BeginDrain(timeout); });
+      return;
+    }
+  }
+  control_loop_->Cancel(delay_timer_);
+  delaying_ = true;
+  BeginDrain(plan.timeout);
+}
+
+// The acceptor has given away what it took before the shards are told: tasks of one thread keep
+// their order.
+void Server::Impl::BeginDrain(Duration timeout) {
+  {
+    // Nobody accepts for this server from here on: connections are to be refused, not to wait in
+    // vain, unless the sockets are others' too.
+    const std::lock_guard lock(mutex_);
+    sockets_.reset();
+  }
+  const auto drain_shards = [this, timeout] {
+    ForEachShard([timeout](quintet::Shard& shard) { shard.Drain(timeout); });
+  };
+  if (acceptor_ == nullptr || timeout <= Duration::zero()) return drain_shards();
+  acceptor_->Finish([this, drain_shards] {
+    control_loop_->Defer([this] { acceptor_.reset(); });
+    drain_shards();
+  });
+}
+
+template <typename Visit>
+void Server::Impl::ForEachShard(Visit visit) {
+  if (!threaded()) return visit(*shards_.front());
+  for (const auto& shard : shards_) {
+    static_cast<void>(shard->executor()->Post([raw = shard.get(), visit] { visit(*raw); }));
+  }
+}
+
+// ---- Running ----
+
 absl::Status Server::Impl::Run() {
+  started_.store(true, std::memory_order_release);
   if (threaded()) return RunShards();
   shards_.front()->Run();
   stop_watch_.reset();
@@ -238,13 +346,15 @@ absl::Status Server::Impl::RunShards() {
   running_ = threads.size();
   if (running_ > 0) control_loop_->Run();
   for (std::thread& thread : threads) thread.join();
+  acceptor_.reset();
   stop_watch_.reset();
+  control_->Close();
   own_control_loop_.reset();
   return status;
 }
 
 void Server::Impl::RunShard(size_t i) {
-  if (options_.pin) PinToCore(cores_[i % cores_.size()]);
+  if (options_.pin) PinToCore(cores_, i);
   shards_[i]->Run();
   shards_[i]->TearDown();
   control_loop_->Post([this] {
@@ -254,13 +364,32 @@ void Server::Impl::RunShard(size_t i) {
 
 std::vector<ShardStats> Server::Impl::Stats() const {
   std::vector<ShardStats> stats;
-  for (const auto& shard : shards_) stats.push_back(shard->Stats());
+  for (const auto& shard : shards_) stats.push_back(ReadStats(shard->counters()));
   return stats;
 }
 
+// ---- Server ----
+
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(ServerOptions options,
                                                        SessionFactory& sessions) {
-  auto impl = std::make_shared<Impl>(std::move(options));
+  if (options.shards < 0) return absl::InvalidArgumentError("shards is negative");
+  const size_t shards = ShardCount(options);
+  auto sockets = ListenSockets::Open({.addresses = options.addresses,
+                                      .backlog = options.backlog,
+                                      .policy = options.policy,
+                                      .steer_by_cpu = options.steer_by_cpu,
+                                      .workers = shards});
+  if (!sockets.ok()) return sockets.status();
+  auto server = CreateOn(*std::move(sockets), std::move(options), sessions, CreateCounters(shards));
+  if (!server.ok()) return server;
+  if (absl::Status status = (*server)->impl_->AcceptFromAll(); !status.ok()) return status;
+  return server;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::CreateOn(
+    std::shared_ptr<const ListenSockets> sockets, ServerOptions options, SessionFactory& sessions,
+    std::shared_ptr<WorkerCounters[]> counters) {
+  auto impl = std::make_shared<Impl>(std::move(options), std::move(sockets), std::move(counters));
   const absl::Status status = impl->SetUp(sessions);
   if (!status.ok()) return status;
   return std::unique_ptr<Server>(new Server(std::move(impl)));
@@ -276,10 +405,23 @@ absl::Status Server::Run() {
 }
 
 void Server::Stop() { impl_->Stop(); }
+void Server::Drain(const DrainPlan& plan) { impl_->Drain(plan); }
 absl::Status Server::StopOnSignals() { return impl_->StopOnSignals(); }
+ShardHandle Server::Shard(int shard) const { return impl_->Handle(static_cast<size_t>(shard)); }
 const std::vector<Address>& Server::addresses() const { return impl_->addresses(); }
 int Server::shards() const { return impl_->shards(); }
 BackendKind Server::backend() const { return impl_->backend(); }
+EventLoop& Server::loop() { return impl_->loop(); }
 std::vector<ShardStats> Server::Stats() const { return impl_->Stats(); }
+
+absl::Status Server::AcceptFromAll() { return impl_->AcceptFromAll(); }
+absl::Status Server::AcceptFrom(int shard, std::vector<size_t> sockets) {
+  return impl_->AcceptFrom(static_cast<size_t>(shard), std::move(sockets));
+}
+void Server::Adopt(int shard, Socket socket) {
+  impl_->Adopt(static_cast<size_t>(shard), std::move(socket));
+}
+void Server::Look() { impl_->Look(); }
+void Server::set_on_left(std::function<void()> on_left) { impl_->set_on_left(std::move(on_left)); }
 
 }  // namespace quintet

@@ -1,5 +1,6 @@
 #include "net/shard.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,34 +9,73 @@ namespace quintet {
 
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Create(const ServerOptions& options,
                                                      SessionFactory& sessions,
-                                                     std::vector<Socket> sockets) {
-  auto loop = EventLoop::Create(options.loop);
+                                                     WorkerCounters& counters) {
+  EventLoopOptions loop_options = options.loop;
+  loop_options.gauges = &counters.gauges;
+  auto loop = EventLoop::Create(loop_options);
   if (!loop.ok()) return loop.status();
-  std::unique_ptr<Shard> shard(new Shard(options, sessions, *std::move(loop)));
-  for (Socket& socket : sockets) {
-    auto listener =
-        Listener::Create(*shard->loop_, std::move(socket),
-                         [raw = shard.get()](Socket s) { raw->OnAccept(std::move(s)); });
-    if (!listener.ok()) return listener.status();
-    (*listener)->set_on_exhausted(
-        [raw = shard.get()] { ConnectionCounters::Add(raw->accept_pauses_, 1); });
-    shard->listeners_.push_back(*std::move(listener));
-  }
-  return shard;
+  (*loop)->backend().set_empty_accepts(&counters.empty_accepts);
+  return std::unique_ptr<Shard>(new Shard(options, sessions, counters, *std::move(loop)));
 }
 
-Shard::Shard(const ServerOptions& options, SessionFactory& sessions,
+Shard::Shard(const ServerOptions& options, SessionFactory& sessions, WorkerCounters& counters,
              std::unique_ptr<EventLoop> loop)
     : options_(options),
       sessions_(sessions),
+      counters_(counters),
       loop_(std::move(loop)),
       proxy_log_(*loop_),
       proxy_{.header_timeout = options.proxy_header_timeout,
              .on_refused = [this](std::string_view why,
                                   const Transport& transport) { OnProxyRefused(why, transport); }},
-      group_(std::make_unique<ConnectionGroup>(*loop_, options.connection, &counters_)),
+      group_(std::make_unique<ConnectionGroup>(*loop_, options.connection, &counters.connections)),
       executor_(group_->executor()) {
   group_->set_on_closed([this] { OnConnectionClosed(); });
+}
+
+absl::Status Shard::AcceptFrom(const ListenSockets& sockets, std::span<const size_t> indices) {
+  for (Entry& entry : listeners_) {
+    const bool stays = std::find(indices.begin(), indices.end(), entry.socket) != indices.end();
+    if (!stays && !entry.leaving) Leave(entry);
+  }
+  for (const size_t index : indices) {
+    const auto same = [index](const Entry& entry) {
+      return entry.socket == index && !entry.leaving;
+    };
+    if (std::any_of(listeners_.begin(), listeners_.end(), same)) continue;
+    if (absl::Status status = Listen(sockets, index); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Shard::Listen(const ListenSockets& sockets, size_t index) {
+  auto socket = sockets.Duplicate(index);
+  if (!socket.ok()) return socket.status();
+  auto listener = Listener::Create(
+      *loop_, *std::move(socket), [this](Socket accepted) { Adopt(std::move(accepted)); },
+      sockets.SharingOf(index));
+  if (!listener.ok()) return listener.status();
+  (*listener)->set_on_exhausted([this] { ConnectionCounters::Add(counters_.accept_pauses, 1); });
+  if (at_limit_) (*listener)->Pause();
+  listeners_.push_back({index, *std::move(listener)});
+  return absl::OkStatus();
+}
+
+void Shard::Leave(Entry& entry) {
+  entry.leaving = true;
+  entry.listener->Finish([this, listener = entry.listener.get()] { OnLeft(listener); });
+}
+
+void Shard::OnLeft(const Listener* listener) {
+  std::erase_if(listeners_,
+                [listener](const Entry& entry) { return entry.listener.get() == listener; });
+  if (on_left_) on_left_();
+  if (draining_) EndIfDrained();
+}
+
+void Shard::Look() {
+  // Those that are paused or leave do nothing.
+  for (Entry& entry : listeners_) entry.listener->Look();
 }
 
 bool Shard::AtLimit() const {
@@ -43,19 +83,24 @@ bool Shard::AtLimit() const {
   return limit > 0 && group_->size() >= limit;
 }
 
-void Shard::OnAccept(Socket socket) {
+std::unique_ptr<Session> Shard::CreateSession() {
   std::unique_ptr<Session> session = sessions_.CreateSession();
-  if (options_.proxy_protocol) {
-    session = std::make_unique<ProxySession>(std::move(session), proxy_);
-  }
+  if (!options_.proxy_protocol) return session;
+  return std::make_unique<ProxySession>(std::move(session), proxy_);
+}
+
+void Shard::Adopt(Socket socket) {
   // Refused by the backend: the client is closed and counted (ConnectionCounters::refused).
-  static_cast<void>(group_->Adopt(std::move(socket), std::move(session)));
-  if (!AtLimit()) return;
-  for (const ListenerPtr& listener : listeners_) listener->Pause();
+  static_cast<void>(group_->Adopt(std::move(socket), CreateSession()));
+  if (!AtLimit() || std::exchange(at_limit_, true)) return;
+  for (Entry& entry : listeners_) {
+    if (!entry.leaving) entry.listener->Pause();
+  }
+  if (on_left_) on_left_();
 }
 
 void Shard::OnProxyRefused(std::string_view why, const Transport& transport) {
-  ConnectionCounters::Add(proxy_errors_, 1);
+  ConnectionCounters::Add(counters_.proxy_errors, 1);
   proxy_log_.Write(LogLevel::kWarning, [&] {
     const absl::StatusOr<Address> peer = transport.PeerAddress();
     return absl::StrCat("PROXY header of ", peer.ok() ? peer->ToString() : "a client that has gone",
@@ -64,49 +109,41 @@ void Shard::OnProxyRefused(std::string_view why, const Transport& transport) {
 }
 
 void Shard::OnConnectionClosed() {
-  if (draining_) {
-    if (group_->size() == 0) loop_->Stop();
-    return;
-  }
-  for (const ListenerPtr& listener : listeners_) {
-    // Also where it waits for descriptors: one has come free.
-    if (!AtLimit()) listener->Resume();
-  }
+  if (draining_) return EndIfDrained();
+  if (AtLimit()) return;
+  at_limit_ = false;
+  // Also where it waits for descriptors: one has come free.
+  for (Entry& entry : listeners_) entry.listener->Resume();
 }
 
 void Shard::Drain(Duration timeout) {
-  listeners_.clear();
-  if (!std::exchange(draining_, true)) group_->Drain();
-  if (group_->size() == 0) {
-    loop_->Stop();
-    return;
+  if (!std::exchange(draining_, true)) {
+    for (Entry& entry : listeners_) {
+      if (!entry.leaving) Leave(entry);
+    }
+    group_->Drain();
   }
   const TimePoint deadline = AddSaturated(loop_->clock().Now(), timeout);
-  if (deadline >= drain_deadline_) return;
-  drain_deadline_ = deadline;
-  loop_->Cancel(drain_timer_);
-  drain_timer_ = loop_->RunAt(deadline, [this, at_once = timeout <= Duration::zero()] {
-    at_once ? group_->AbortAll(CloseReason::kAborted) : group_->EndAll();
-  });
+  if (deadline < drain_deadline_) {
+    drain_deadline_ = deadline;
+    loop_->Cancel(drain_timer_);
+    if (timeout <= Duration::zero()) {
+      group_->AbortAll(CloseReason::kAborted);
+    } else {
+      drain_timer_ = loop_->RunAt(deadline, [this] { group_->EndAll(); });
+    }
+  }
+  EndIfDrained();
+}
+
+void Shard::EndIfDrained() {
+  if (group_->size() == 0 && listeners_.empty()) loop_->Stop();
 }
 
 void Shard::TearDown() {
   listeners_.clear();
   group_.reset();
   loop_.reset();
-}
-
-ShardStats Shard::Stats() const {
-  const auto read = [](const std::atomic<uint64_t>& n) {
-    return n.load(std::memory_order_relaxed);
-  };
-  return {.accepted = read(counters_.opened) + read(counters_.refused),
-          .active = read(counters_.active),
-          .bytes_in = read(counters_.bytes_in),
-          .bytes_out = read(counters_.bytes_out),
-          .refused = read(counters_.refused),
-          .proxy_errors = read(proxy_errors_),
-          .accept_pauses = read(accept_pauses_)};
 }
 
 }  // namespace quintet

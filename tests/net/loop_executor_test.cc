@@ -75,6 +75,52 @@ TEST_P(LoopExecutorTest, ARefusedTaskMayCloseIt) {
   EXPECT_FALSE(executor.Post([] {}));
 }
 
+// A callable that is moved on its way into the queue, and then stops for a while.
+class StopsInside {
+ public:
+  struct Gate {
+    std::atomic<int> moves_to_go = -1;  // until the one that stops; negative: none does
+    std::atomic<bool> inside = false;
+    std::atomic<bool> open = false;
+  };
+
+  explicit StopsInside(Gate* gate) : gate_(gate) {}
+  StopsInside(StopsInside&& other) noexcept : gate_(other.gate_) {
+    if (gate_->moves_to_go-- != 0) return;
+    gate_->inside = true;
+    gate_->inside.notify_one();
+    gate_->open.wait(false);
+  }
+  void operator()() const {}
+
+ private:
+  Gate* gate_;
+};
+
+TEST_P(LoopExecutorTest, CloseWaitsForThoseInside) {
+  LoopExecutor executor(&loop());
+  StopsInside::Gate gate;
+  std::thread poster([&] {
+    Task task = StopsInside(&gate);
+    gate.moves_to_go = 1;  // the first is that into the argument
+    EXPECT_TRUE(executor.Post(std::move(task))) << "it did not stop inside";
+  });
+  gate.inside.wait(false);
+  std::atomic<bool> closed = false;
+  std::thread closer([&] {
+    executor.Close();
+    closed = true;
+  });
+  while (executor.Post([] {})) std::this_thread::yield();
+  // Refused already; the end of Close() is not to come, so nothing can be waited for.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(closed);
+  gate.open = true;
+  gate.open.notify_one();
+  closer.join();
+  poster.join();
+}
+
 // Producers go on while the executor is closed and the loop destroyed under them: each task is
 // refused or was taken in, none is lost or runs twice, and nobody touches the loop afterwards.
 TEST_P(LoopExecutorTest, ClosesUnderManyProducers) {

@@ -217,6 +217,7 @@ TEST_F(PidFileTest, OfManyThatStartOneWins) {
       HighPipe end;
       const HighPipe results;
       std::vector<std::unique_ptr<ForkedProcess>> processes;
+      processes.reserve(kProcesses);
       for (int i = 0; i < kProcesses; ++i) {
         processes.push_back(std::make_unique<ForkedProcess>([&] {
           start.write.Reset();
@@ -245,6 +246,31 @@ TEST_F(PidFileTest, OfManyThatStartOneWins) {
       EXPECT_EQ(Files(), 0u);
     }
   }
+}
+
+// Whoever opened the file just before its process removed it must not take it for a stale one.
+TEST_F(PidFileTest, OfManyThatComeAndGoOneHoldsIt) {
+  constexpr int kProcesses = 4;
+  constexpr int kRounds = 500;
+  const std::string inside = directory_ + "/inside";
+  std::vector<std::unique_ptr<ForkedProcess>> processes;
+  processes.reserve(kProcesses);
+  for (int i = 0; i < kProcesses; ++i) {
+    processes.push_back(std::make_unique<ForkedProcess>([&] {
+      for (int held = 0; held < kRounds;) {
+        const absl::StatusOr<PidFile> file = PidFile::Create(path_);
+        if (absl::IsAlreadyExists(file.status())) continue;
+        if (!file.ok()) return 2;
+        const testing::Fd alone(open(inside.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0600));
+        if (!alone) return 1;
+        unlink(inside.c_str());
+        ++held;
+      }
+      return 0;
+    }));
+  }
+  for (const auto& process : processes) EXPECT_EQ(process->Wait(), 0);
+  EXPECT_EQ(Files(), 0u);
 }
 
 TEST_F(PidFileTest, ErrorsNameThePath) {

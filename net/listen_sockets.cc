@@ -1,0 +1,265 @@
+#include "net/listen_sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "net/errno_status.h"
+
+namespace quintet {
+namespace {
+
+// A process that was killed keeps its addresses until the kernel has taken its io_uring apart,
+// which it does in the background: seen to take some milliseconds. An address in use is tried again
+// for so long.
+constexpr int kBindAttempts = 10;
+constexpr timespec kBindPause{.tv_sec = 0, .tv_nsec = 20'000'000};
+
+absl::StatusOr<Socket> BindPatiently(const Address& address, const ListenOptions& options) {
+  for (int attempt = 1;; ++attempt) {
+    auto socket = BindTo(address, options);
+    const bool in_use = absl::IsAlreadyExists(socket.status()) && !address.is_unix();
+    if (!in_use || attempt == kBindAttempts) return socket;
+    ::nanosleep(&kBindPause, nullptr);
+  }
+}
+
+}  // namespace
+
+class ListenSockets::File {
+ public:
+  explicit File(std::string path) : path_(std::move(path)), owner_(::getpid()) {}
+  ~File() {
+    if (owner_ == ::getpid()) ::unlink(path_.c_str());
+  }
+  void Disown() { owner_ = 0; }
+  bool owned() const { return owner_ == ::getpid(); }
+
+ private:
+  const std::string path_;
+  pid_t owner_;
+};
+
+absl::Status ListenSockets::Check(const ListenSocketsOptions& options) {
+  if (options.addresses.empty()) {
+    return absl::InvalidArgumentError("a server needs an address to listen on");
+  }
+  if (options.workers == 0) return absl::InvalidArgumentError("a server needs a worker");
+  if (options.steer_by_cpu && options.policy != ListenPolicy::kReusePort) {
+    return absl::InvalidArgumentError(
+        "steering by core needs a socket per worker: listen policy reuseport");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Open(
+    const ListenSocketsOptions& options, std::vector<InheritedSocket> inherited) {
+  if (absl::Status status = Check(options); !status.ok()) return status;
+  std::shared_ptr<ListenSockets> set(new ListenSockets(options));
+  for (const Address& address : options.addresses) set->places_.push_back({address, address});
+  absl::Status status = set->Inherit(inherited);
+  if (status.ok()) status = set->Fill();
+  if (status.ok()) status = set->Listen();
+  if (!status.ok()) return status;
+  return set;
+}
+
+absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Change(
+    const ListenSocketsOptions& options) const {
+  if (absl::Status status = Check(options); !status.ok()) return status;
+  std::shared_ptr<ListenSockets> set(new ListenSockets(options));
+  for (const Address& address : options.addresses) set->places_.push_back({address, address});
+  absl::Status status = set->Share(*this);
+  if (status.ok()) status = set->Fill();
+  if (!status.ok()) return status;
+  return set;
+}
+
+size_t ListenSockets::Wanted(const Place& place) const {
+  const bool one_each = options_.policy == ListenPolicy::kReusePort && !place.asked.is_unix();
+  const size_t wanted = one_each && !place.inherited ? options_.workers : 1;
+  return std::max(wanted, place.sockets);
+}
+
+void ListenSockets::Add(size_t place, std::shared_ptr<Socket> socket,
+                        std::shared_ptr<bool> listens) {
+  sockets_.push_back({std::move(socket), std::move(listens), place, places_[place].sockets++});
+}
+
+absl::Status ListenSockets::Inherit(std::vector<InheritedSocket>& inherited) {
+  for (InheritedSocket& each : inherited) {
+    const auto place = std::find_if(places_.begin(), places_.end(), [&](const Place& candidate) {
+      // Of port 0, any will do.
+      return candidate.asked == each.address ||
+             (!each.address.is_unix() && candidate.asked.port() == 0 &&
+              candidate.asked == each.address.WithPort(0));
+    });
+    if (place == places_.end()) continue;
+    place->bound = each.address;
+    place->inherited = true;
+    const std::string path(each.address.unix_path());
+    if (each.name == kOwned && !path.empty()) place->file = std::make_shared<File>(path);
+    // As ListenOn() does; without it replies only come later.
+    if (path.empty()) static_cast<void>(each.socket.SetNoDelay(true));
+    Add(static_cast<size_t>(place - places_.begin()),
+        std::make_shared<Socket>(std::move(each.socket)), std::make_shared<bool>(true));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ListenSockets::Share(const ListenSockets& other) {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const auto same =
+        std::find_if(other.places_.begin(), other.places_.end(), [&](const Place& candidate) {
+          return candidate.asked == places_[i].asked || candidate.bound == places_[i].asked;
+        });
+    if (same == other.places_.end()) continue;
+    places_[i].bound = same->bound;
+    places_[i].file = same->file;
+    places_[i].inherited = same->inherited;
+    const auto index = static_cast<size_t>(same - other.places_.begin());
+    for (const Bound& bound : other.sockets_) {
+      if (bound.address == index) Add(i, bound.socket, bound.listens);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ListenSockets::Fill() {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    Place& place = places_[i];
+    if (place.sockets == 0) {
+      if (absl::Status status = BindFirst(i); !status.ok()) return status;
+    }
+    if (place.sockets >= Wanted(place)) continue;
+    // One that was bound to be alone gets company: the kernel asks for the flag on both.
+    for (const Bound& bound : sockets_) {
+      if (bound.address != i) continue;
+      if (absl::Status status = bound.socket->SetReusePort(true); !status.ok()) return status;
+    }
+    while (place.sockets < Wanted(place)) {
+      auto socket = BindPatiently(place.bound, {.backlog = options_.backlog, .reuse_port = true});
+      if (!socket.ok()) return socket.status();
+      Add(i, std::make_shared<Socket>(*std::move(socket)), std::make_shared<bool>(false));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Without SO_REUSEPORT, which would let two servers of one user share the port unnoticed; it is set
+// once the address is ours.
+absl::Status ListenSockets::BindFirst(size_t i) {
+  Place& place = places_[i];
+  auto socket = BindPatiently(place.asked, {.backlog = options_.backlog});
+  if (!socket.ok()) return socket.status();
+  auto local = socket->LocalAddress();
+  if (!local.ok()) return local.status();
+  place.bound = *local;
+  const std::string path(place.bound.unix_path());
+  if (!path.empty()) place.file = std::make_shared<File>(path);
+  Add(i, std::make_shared<Socket>(*std::move(socket)), std::make_shared<bool>(false));
+  return absl::OkStatus();
+}
+
+absl::Status ListenSockets::Listen() {
+  for (const Bound& bound : sockets_) {
+    if (*bound.listens) continue;
+    if (absl::Status status = bound.socket->Listen(options_.backlog); !status.ok()) return status;
+    *bound.listens = true;
+  }
+  return options_.steer_by_cpu ? Steer() : absl::OkStatus();
+}
+
+// The program sees a packet, returns a number, and the kernel takes the socket of that number among
+// those of the address, in the order in which they began to listen.
+absl::Status ListenSockets::Steer() const {
+  for (const Bound& bound : sockets_) {
+    if (bound.nth != 0 || places_[bound.address].asked.is_unix()) continue;
+    const auto count = static_cast<uint32_t>(places_[bound.address].sockets);
+    sock_filter code[] = {
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_CPU)},
+        {BPF_ALU | BPF_MOD | BPF_K, 0, 0, count},
+        {BPF_RET | BPF_A, 0, 0, 0},
+    };
+    const sock_fprog program{.len = std::size(code), .filter = code};
+    if (::setsockopt(bound.socket->fd(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                     sizeof(program)) != 0) {
+      return ErrnoStatus(errno, absl::StrCat(places_[bound.address].bound.ToString(),
+                                             ": SO_ATTACH_REUSEPORT_CBPF"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<Address> ListenSockets::addresses() const {
+  std::vector<Address> addresses;
+  for (const Place& place : places_) addresses.push_back(place.bound);
+  return addresses;
+}
+
+std::vector<size_t> ListenSockets::SocketsOf(size_t worker) const {
+  std::vector<size_t> result;
+  if (options_.policy == ListenPolicy::kHandoff && options_.workers > 1) return result;
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    const size_t count = places_[sockets_[i].address].sockets;
+    const size_t nth = sockets_[i].nth;
+    const bool dealt = options_.policy == ListenPolicy::kReusePort;
+    const bool its_own =
+        count >= options_.workers ? nth % options_.workers == worker : worker % count == nth;
+    if (!dealt || its_own) result.push_back(i);
+  }
+  return result;
+}
+
+Listener::Sharing ListenSockets::SharingOf(size_t index) const {
+  const bool dealt = options_.policy == ListenPolicy::kReusePort &&
+                     places_[sockets_[index].address].sockets >= options_.workers;
+  const bool alone = dealt || options_.policy == ListenPolicy::kShared || options_.workers == 1;
+  return alone ? Listener::Sharing::kAlone : Listener::Sharing::kShared;
+}
+
+absl::StatusOr<Socket> ListenSockets::Duplicate(size_t index) const {
+  const Bound& bound = sockets_[index];
+  const int fd = ::fcntl(bound.socket->fd(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) {
+    const int error = errno;
+    return ErrnoStatus(error, absl::StrCat(places_[bound.address].bound.ToString(), ": dup"));
+  }
+  return Socket(fd);
+}
+
+std::shared_ptr<ListenSockets> ListenSockets::InChild() const {
+  std::shared_ptr<ListenSockets> set(new ListenSockets(options_));
+  set->places_ = places_;
+  for (const Bound& bound : sockets_) {
+    Bound& own = set->sockets_.emplace_back(bound);
+    own.socket = std::make_shared<Socket>(bound.socket->fd());
+  }
+  return set;
+}
+
+std::vector<ListenSockets::Descriptor> ListenSockets::descriptors() const {
+  std::vector<Descriptor> result;
+  for (const Bound& bound : sockets_) {
+    const std::shared_ptr<File>& file = places_[bound.address].file;
+    const bool owned = file != nullptr && file->owned();
+    result.push_back({bound.socket->fd(), std::string(owned ? kOwned : "quintet")});
+  }
+  return result;
+}
+
+void ListenSockets::DisownFiles() {
+  for (const Place& place : places_) {
+    if (place.file != nullptr) place.file->Disown();
+  }
+}
+
+}  // namespace quintet

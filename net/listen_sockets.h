@@ -1,0 +1,120 @@
+// The listening sockets of a program, which outlive the workers that accept from them.
+#ifndef QUINTET_NET_LISTEN_SOCKETS_H_
+#define QUINTET_NET_LISTEN_SOCKETS_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/address.h"
+#include "net/inherited_sockets.h"
+#include "net/listen_policy.h"
+#include "net/listener.h"
+#include "net/socket.h"
+
+namespace quintet {
+
+struct ListenSocketsOptions {
+  std::vector<Address> addresses;
+  int backlog = 1024;  // listen(2); the kernel caps it at net.core.somaxconn
+  ListenPolicy policy = ListenPolicy::kReusePort;
+  // With kReusePort: the kernel gives a connection to the socket whose number is that of the core
+  // that received it, modulo the sockets (SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.5).
+  bool steer_by_cpu = false;
+  size_t workers = 1;
+};
+
+// Each address has one socket, or with kReusePort one per worker. A socket, once it listens, is
+// closed only when nobody holds it any more, since the kernel resets what waits in it: a set for
+// fewer workers keeps the sockets of the one before, and its workers serve several each.
+//
+// Used on one thread at a time. Held by shared_ptr, because workers that drain may still need what
+// their successors have not. Copies in forked children remove nothing of the parent's.
+class ListenSockets {
+ public:
+  // The name under which a socket travels to a successor who is to remove the file of its address
+  // (LISTEN_FDNAMES, sd_listen_fds_with_names(3)).
+  static constexpr std::string_view kOwned = "quintet-owned";
+
+  // Binds every address, and listens. `inherited` are used where their addresses are asked for, as
+  // many as there are; others are closed. Errors: InvalidArgument, AlreadyExists (an address is in
+  // use: says which), PermissionDenied and others of bind(2).
+  static absl::StatusOr<std::shared_ptr<ListenSockets>> Open(
+      const ListenSocketsOptions& options, std::vector<InheritedSocket> inherited = {});
+
+  // A set for other options, which shares with this one what both need. What is new in it is bound
+  // but does not listen until Listen(), so that a set which is given up has taken no connection.
+  absl::StatusOr<std::shared_ptr<ListenSockets>> Change(const ListenSocketsOptions& options) const;
+
+  ListenSockets(const ListenSockets&) = delete;
+  ListenSockets& operator=(const ListenSockets&) = delete;
+
+  // Listens on everything that does not yet. Errors of listen(2).
+  absl::Status Listen();
+
+  const ListenSocketsOptions& options() const { return options_; }
+  // Where it listens, with the real port in place of port 0; in the order of the options.
+  std::vector<Address> addresses() const;
+  // How many sockets there are. They are known by their index.
+  size_t size() const { return sockets_.size(); }
+
+  // What worker `worker` accepts from when all serve; with kHandoff nothing, unless it is alone.
+  std::vector<size_t> SocketsOf(size_t worker) const;
+  // Whether several workers accept from it and only one is to be woken.
+  Listener::Sharing SharingOf(size_t index) const;
+  // A descriptor of its own. Errors: ResourceExhausted.
+  absl::StatusOr<Socket> Duplicate(size_t index) const;
+
+  // A set of the same descriptors, which closes them: for a forked child, where this object and
+  // others like it lie about and will never be destroyed. Once.
+  std::shared_ptr<ListenSockets> InChild() const;
+
+  // Every socket with the name it travels under. The descriptors stay this object's.
+  struct Descriptor {
+    int fd;
+    std::string name;
+  };
+  std::vector<Descriptor> descriptors() const;
+  // From now on the files of Unix sockets are another process's to remove.
+  void DisownFiles();
+
+ private:
+  // The file of a Unix socket, removed with the last set that listens there.
+  class File;
+  struct Bound {
+    std::shared_ptr<Socket> socket;
+    std::shared_ptr<bool> listens;
+    size_t address;  // index into places_
+    size_t nth;      // of its address
+  };
+  struct Place {
+    Address asked;
+    Address bound;
+    std::shared_ptr<File> file = nullptr;
+    bool inherited = false;  // has what it has: the user who bound it may be another
+    size_t sockets = 0;
+  };
+
+  explicit ListenSockets(const ListenSocketsOptions& options) : options_(options) {}
+
+  static absl::Status Check(const ListenSocketsOptions& options);
+  size_t Wanted(const Place& place) const;
+  void Add(size_t place, std::shared_ptr<Socket> socket, std::shared_ptr<bool> listens);
+  absl::Status Inherit(std::vector<InheritedSocket>& inherited);
+  absl::Status Share(const ListenSockets& other);
+  absl::Status Fill();
+  absl::Status BindFirst(size_t place);
+  absl::Status Steer() const;
+
+  const ListenSocketsOptions options_;
+  std::vector<Place> places_;  // as options_.addresses
+  std::vector<Bound> sockets_;
+};
+
+}  // namespace quintet
+
+#endif  // QUINTET_NET_LISTEN_SOCKETS_H_

@@ -1,0 +1,373 @@
+#include "net/process_generation.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "net/worker_main.h"
+
+namespace quintet {
+namespace {
+
+// Counters that children write and this process reads; null where there is no memory.
+std::shared_ptr<WorkerCounters[]> CreateSharedCounters(size_t count) {
+  const size_t bytes = count * sizeof(WorkerCounters);
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* const counters = static_cast<WorkerCounters*>(memory);
+  std::uninitialized_default_construct_n(counters, count);
+  return {counters, [bytes](WorkerCounters* first) { ::munmap(first, bytes); }};
+}
+
+}  // namespace
+
+class ProcessGeneration::ProcessTaker final : public Acceptor::Taker {
+ public:
+  ProcessTaker(WorkerProcess& process, const WorkerCounters& counters, size_t max_connections)
+      : Taker(counters, max_connections), process_(process) {}
+
+ protected:
+  bool Take(Socket& socket) override {
+    WorkerMessage message{.type = WorkerMessage::Type::kAdopt, .socket = std::move(socket)};
+    const bool sent = process_.channel().TrySend(message);
+    if (!sent) socket = std::move(message.socket);
+    return sent;
+  }
+
+ private:
+  WorkerProcess& process_;
+};
+
+ProcessGeneration::ProcessGeneration(EventLoop& loop, GenerationSetup setup, Events events)
+    : loop_(loop),
+      setup_(std::move(setup)),
+      events_(std::move(events)),
+      counters_(CreateSharedCounters(ShardCount(setup_.server))) {}
+
+ProcessGeneration::~ProcessGeneration() {
+  for (const auto& place : places_) loop_.Cancel(place->timer);
+  loop_.Cancel(delay_timer_);
+  loop_.Cancel(kill_timer_);
+}
+
+bool ProcessGeneration::hands_off() const {
+  return setup_.server.policy == ListenPolicy::kHandoff && places_.size() > 1;
+}
+
+void ProcessGeneration::Log(LogLevel level, const std::string& text) const {
+  if (setup_.log) setup_.log(level, text);
+}
+
+// ---- Starting ----
+
+absl::Status ProcessGeneration::Start() {
+  if (counters_ == nullptr) {
+    return absl::ResourceExhaustedError("no memory for the counters of the workers");
+  }
+  for (size_t i = 0; i < ShardCount(setup_.server); ++i) {
+    places_.push_back(std::make_unique<Place>());
+    places_.back()->index = i;
+  }
+  for (const auto& place : places_) {
+    if (absl::Status status = StartWorker(*place); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ProcessGeneration::StartWorker(Place& place) {
+  std::vector<int> kept = setup_.kept_descriptors;
+  for (const auto& [fd, name] : setup_.sockets->descriptors()) kept.push_back(fd);
+  // A worker shows its connections by itself; what a dead one had is nobody's.
+  counters_[place.index].connections.active = 0;
+  auto process = WorkerProcess::Start(
+      loop_,
+      [this, &place](Socket channel) {
+        std::shared_ptr<WorkerCounters[]> own(counters_, &counters_[place.index]);
+        return RunWorker(std::move(channel), place.index, setup_, std::move(own));
+      },
+      kept,
+      {.on_message = [this, &place](WorkerMessage& message) { OnMessage(place, message); },
+       .on_ended = [this, &place](int status) { OnWorkerEnded(place, status); }});
+  if (!process.ok()) return process.status();
+  place.process = *std::move(process);
+  place.failure.clear();
+  place.timer = loop_.RunAfter(setup_.start_timeout, [this, &place] { OnStartTimeout(place); });
+  return absl::OkStatus();
+}
+
+void ProcessGeneration::OnStartTimeout(Place& place) {
+  place.failure = "was not ready in time";
+  place.process->Kill(SIGKILL);
+}
+
+void ProcessGeneration::OnMessage(Place& place, WorkerMessage& message) {
+  switch (message.type) {
+    case WorkerMessage::Type::kReady:
+      return OnReady(place, std::move(message.text));
+    case WorkerMessage::Type::kFailed:
+      place.failure = std::move(message.text);
+      return;
+    case WorkerMessage::Type::kLeft:
+      return events_.left();
+    case WorkerMessage::Type::kAskLeave:
+      return Replace(place);
+    case WorkerMessage::Type::kAcceptFrom:
+    case WorkerMessage::Type::kAdopt:
+    case WorkerMessage::Type::kLook:
+    case WorkerMessage::Type::kDrain:
+      return;
+  }
+}
+
+void ProcessGeneration::OnReady(Place& place, std::string backend) {
+  loop_.Cancel(place.timer);
+  place.ready_at = loop_.now();
+  backend_ = std::move(backend);
+  if (drain_.has_value()) return SendDrain(*place.process);
+  if (place.tried) {
+    Log(LogLevel::kInfo,
+        absl::StrCat("worker ", place.index, " is serving (pid ", place.process->pid(), ")"));
+  }
+  if (hands_off()) {
+    place.taker = std::make_unique<ProcessTaker>(*place.process, counters_[place.index],
+                                                 setup_.server.max_connections_per_shard);
+    if (acceptor_ != nullptr) acceptor_->Add(place.taker.get());
+  }
+  if (serving_) Assign();
+  OnTried(place);
+}
+
+// Tells that the generation is ready, as soon as it can be said.
+void ProcessGeneration::OnTried(Place& place) {
+  place.tried = true;
+  const auto done = [this](const auto& each) { return serving_ ? each->tried : each->serves(); };
+  if (told_ready_ || !std::all_of(places_.begin(), places_.end(), done)) return;
+  if (std::none_of(places_.begin(), places_.end(), [](const auto& p) { return p->serves(); })) {
+    return;
+  }
+  told_ready_ = true;
+  events_.ready();
+}
+
+// ---- Serving ----
+
+absl::Status ProcessGeneration::Serve() {
+  serving_ = true;
+  if (hands_off()) {
+    acceptor_ = std::make_unique<Acceptor>(loop_);
+    for (const auto& place : places_) {
+      if (place->taker != nullptr) acceptor_->Add(place->taker.get());
+    }
+    return acceptor_->Start(*setup_.sockets);
+  }
+  Assign();
+  return absl::OkStatus();
+}
+
+void ProcessGeneration::Assign() {
+  if (hands_off() || drain_.has_value()) return;
+  std::vector<Place*> serving;
+  for (const auto& place : places_) {
+    if (place->serves()) serving.push_back(place.get());
+  }
+  if (serving.empty()) return;
+  std::vector<std::vector<size_t>> wanted(places_.size());
+  for (const auto& place : places_) {
+    const Place& owner = place->serves() ? *place : *serving[place->index % serving.size()];
+    std::vector<size_t>& sockets = wanted[owner.index];
+    for (const size_t socket : setup_.sockets->SocketsOf(place->index)) {
+      if (std::find(sockets.begin(), sockets.end(), socket) == sockets.end()) {
+        sockets.push_back(socket);
+      }
+    }
+  }
+  for (Place* const place : serving) {
+    if (place->accepts_from == wanted[place->index]) continue;
+    place->accepts_from = wanted[place->index];
+    place->process->channel().Send(
+        {.type = WorkerMessage::Type::kAcceptFrom, .sockets = place->accepts_from});
+  }
+}
+
+void ProcessGeneration::Look() {
+  if (drain_.has_value()) return;
+  for (const auto& place : places_) {
+    if (place->serves()) place->process->channel().Send({.type = WorkerMessage::Type::kLook});
+  }
+}
+
+void ProcessGeneration::OnWorkerEnded(Place& place, int status) {
+  const std::unique_ptr<WorkerProcess> process = std::move(place.process);
+  loop_.Cancel(place.timer);
+  if (place.taker != nullptr && acceptor_ != nullptr) acceptor_->Remove(place.taker.get());
+  place.taker.reset();
+  place.accepts_from.clear();
+  const std::optional<TimePoint> ready_at = std::exchange(place.ready_at, std::nullopt);
+  if (drain_.has_value()) return EndIfDrained();
+
+  const std::string how = WorkerProcess::Describe(status);
+  const std::string why = place.failure.empty() ? how : place.failure + " (" + how + ")";
+  Log(LogLevel::kError, absl::StrCat("worker ", place.index, " (pid ", process->pid(), ") ",
+                                     ready_at.has_value() ? "died: " : "failed to start: ", why));
+  if (!serving_) {
+    events_.failed(absl::UnavailableError(absl::StrCat("worker ", place.index, ": ", why)));
+    return;
+  }
+  Assign();
+  events_.left();
+  std::optional<Duration> served;
+  if (ready_at.has_value()) served = loop_.now() - *ready_at;
+  Restart(place, served);
+}
+
+void ProcessGeneration::Restart(Place& place, std::optional<Duration> served) {
+  const std::optional<Duration> pause = place.policy.OnDeath(served);
+  if (!pause.has_value()) {
+    place.given_up = true;
+    Log(LogLevel::kError, absl::StrCat("worker ", place.index, " is given up: it failed to start ",
+                                       RestartPolicy::kMaxFailedStarts, " times in a row"));
+    if (std::all_of(places_.begin(), places_.end(), [](const auto& p) { return p->given_up; })) {
+      events_.failed(absl::UnavailableError("no worker could be started"));
+      return;
+    }
+  } else {
+    // From a timer also where there is no pause: not from inside the callback of a watch.
+    place.timer = loop_.RunAfter(*pause, [this, &place] {
+      const absl::Status status = StartWorker(place);
+      if (status.ok()) return;
+      Log(LogLevel::kError, absl::StrCat("worker ", place.index, ": ", status.message()));
+      Restart(place, std::nullopt);
+    });
+  }
+  OnTried(place);
+}
+
+// Its successor starts when its connections are still being served.
+void ProcessGeneration::Replace(Place& place) {
+  if (drain_.has_value() || !serving_ || !place.serves()) return;
+  Log(LogLevel::kInfo, absl::StrCat("worker ", place.index, " (pid ", place.process->pid(),
+                                    ") was asked to leave: replacing it"));
+  if (place.taker != nullptr) acceptor_->Remove(place.taker.get());
+  Leaver& leaver = leavers_.emplace_back();
+  leaver.process = std::move(place.process);
+  leaver.taker = std::move(place.taker);
+  WorkerProcess* const process = leaver.process.get();
+  process->set_events({.on_message =
+                           [this](WorkerMessage& message) {
+                             if (message.type == WorkerMessage::Type::kLeft) events_.left();
+                           },
+                       .on_ended = [this, process](int) { OnLeaverEnded(process); }});
+  place.ready_at.reset();
+  place.accepts_from.clear();
+  Assign();
+  process->channel().Send({.type = WorkerMessage::Type::kDrain,
+                           .plan = {.timeout = setup_.server.drain_timeout, .stopping = false}});
+  place.timer = loop_.RunAfter(Duration::zero(), [this, &place] {
+    if (absl::Status status = StartWorker(place); !status.ok()) Restart(place, std::nullopt);
+  });
+}
+
+void ProcessGeneration::OnLeaverEnded(const WorkerProcess* process) {
+  events_.left();
+  std::erase_if(leavers_, [process](const Leaver& l) { return l.process.get() == process; });
+  if (drain_.has_value()) EndIfDrained();
+}
+
+// ---- Draining ----
+
+void ProcessGeneration::Drain(const DrainPlan& plan) {
+  drain_ = plan;
+  for (const auto& place : places_) {
+    // Those that wait for a restart are not started any more.
+    if (place->process == nullptr) loop_.Cancel(place->timer);
+  }
+  ArmKill(plan);
+  if (acceptor_ == nullptr || acceptor_finished_) {
+    SendDrains();
+    // The workers have sockets of their own, and accept to the end of the delay.
+    loop_.Cancel(delay_timer_);
+    delay_timer_ = loop_.RunAfter(plan.delay, [this] { setup_.sockets.reset(); });
+  } else if (plan.stopping && plan.delay > Duration::zero()) {
+    // The workers only speak of it: they have nothing to stop accepting from.
+    SendDrains();
+    loop_.Cancel(delay_timer_);
+    delay_timer_ = loop_.RunAfter(plan.delay, [this] { FinishAcceptor(); });
+  } else {
+    loop_.Cancel(delay_timer_);
+    FinishAcceptor();
+  }
+}
+
+// What the acceptor took goes to a worker before the workers are told.
+void ProcessGeneration::FinishAcceptor() {
+  setup_.sockets.reset();
+  drain_->delay = Duration::zero();
+  if (drain_->timeout <= Duration::zero()) return SendDrains();
+  acceptor_->Finish([this] {
+    acceptor_finished_ = true;
+    SendDrains();
+  });
+}
+
+void ProcessGeneration::SendDrains() {
+  const bool at_once = drain_->timeout <= Duration::zero();
+  for (const auto& place : places_) {
+    if (place->serves()) {
+      SendDrain(*place->process);
+    } else if (place->process != nullptr && at_once) {
+      place->process->Kill(SIGKILL);
+    }
+  }
+  for (Leaver& leaver : leavers_) SendDrain(*leaver.process);
+  EndIfDrained();
+}
+
+// A worker that does not come to its end by itself, because a handler never returns, say.
+void ProcessGeneration::ArmKill(const DrainPlan& plan) {
+  if (plan.timeout == DrainPlan::kNoTimeout) return;
+  loop_.Cancel(kill_timer_);
+  const Duration patience = plan.delay + plan.timeout + kKillGrace;
+  kill_timer_ = loop_.RunAfter(patience, [this] {
+    const auto kill = [this](WorkerProcess& process) {
+      Log(LogLevel::kError, absl::StrCat("process ", process.pid(), " does not end: killing it"));
+      process.Kill(SIGKILL);
+    };
+    for (const auto& place : places_) {
+      if (place->process != nullptr) kill(*place->process);
+    }
+    for (Leaver& leaver : leavers_) kill(*leaver.process);
+  });
+}
+
+void ProcessGeneration::SendDrain(WorkerProcess& process) {
+  process.channel().Send({.type = WorkerMessage::Type::kDrain, .plan = *drain_});
+}
+
+void ProcessGeneration::EndIfDrained() {
+  const bool alone = std::all_of(places_.begin(), places_.end(),
+                                 [](const auto& place) { return place->process == nullptr; });
+  if (!alone || !leavers_.empty()) return;
+  // Not from inside Drain(), and once.
+  loop_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) events_.ended();
+  });
+}
+
+std::vector<WorkerStats> ProcessGeneration::Stats() const {
+  std::vector<WorkerStats> stats;
+  for (const auto& place : places_) {
+    stats.push_back({.worker = place->index,
+                     .pid = place->process != nullptr ? place->process->pid() : 0,
+                     .shard = ReadStats(counters_[place->index])});
+  }
+  return stats;
+}
+
+}  // namespace quintet

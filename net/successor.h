@@ -1,0 +1,76 @@
+// A new program that takes over from this one, with its listening sockets.
+#ifndef QUINTET_NET_SUCCESSOR_H_
+#define QUINTET_NET_SUCCESSOR_H_
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/listen_sockets.h"
+#include "net/socket.h"
+#include "reactor/event_loop.h"
+
+namespace quintet {
+
+// Starts the program and watches over it until it serves. Loop's thread only.
+//
+// The program finds the sockets as sd_listen_fds(3) has it, and in QUINTET_READY_FD the descriptor
+// of a socket on which it says its process id, and when it serves (SuccessorReport). It is no child
+// of this process, but is given to the init process or the next subreaper: a service manager that
+// has an eye on its children takes it for one of its own.
+class Successor {
+ public:
+  struct Events {
+    std::function<void(pid_t pid)> on_ready;
+    // It ended, or could not be executed, before it served.
+    std::function<void()> on_failed;
+  };
+
+  // `arguments[0]` is the path of the program. Both events may destroy the object. Errors:
+  // ResourceExhausted (descriptors, processes).
+  static absl::StatusOr<std::unique_ptr<Successor>> Start(
+      EventLoop& loop, const std::vector<std::string>& arguments, const ListenSockets& sockets,
+      const std::vector<std::string>& further_environment, Events events);
+
+  // 0 until it has said its first word.
+  pid_t pid() const { return pid_; }
+
+ private:
+  explicit Successor(Events events) : events_(std::move(events)) {}
+
+  void OnReadable();
+
+  const Events events_;
+  Socket socket_;
+  WatcherPtr watcher_;
+  std::string said_;
+  pid_t pid_ = 0;
+};
+
+// In the new program: tells the predecessor. Without one, does nothing.
+class SuccessorReport {
+ public:
+  SuccessorReport() = default;
+  // From QUINTET_READY_FD, which is removed; says at once which process this is. Changes the
+  // environment: before there are threads. InvalidArgument: there is no such descriptor.
+  static absl::StatusOr<SuccessorReport> TakeFromEnvironment();
+
+  // Whether there is a predecessor who waits.
+  bool valid() const { return socket_.valid(); }
+  int fd() const { return socket_.fd(); }
+  // This program serves. Once; without it, the predecessor learns from the end of this process that
+  // it has failed.
+  void Ready();
+
+ private:
+  Socket socket_;
+};
+
+}  // namespace quintet
+
+#endif  // QUINTET_NET_SUCCESSOR_H_

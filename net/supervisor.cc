@@ -1,0 +1,332 @@
+#include "net/supervisor.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace quintet {
+namespace {
+
+// When a worker has gone, those who share its sockets look again after these times. At once is not
+// enough: a process that was killed leaves its io_uring to be taken apart in the background, and
+// until that has happened its accept may still be the one that is woken.
+constexpr Duration kLooks[] = {Duration::zero(), std::chrono::milliseconds(20),
+                               std::chrono::milliseconds(100), std::chrono::milliseconds(500)};
+
+ListenSocketsOptions SocketsFor(const ServerOptions& server) {
+  return {.addresses = server.addresses,
+          .backlog = server.backlog,
+          .policy = server.policy,
+          .steer_by_cpu = server.steer_by_cpu,
+          .workers = ShardCount(server)};
+}
+
+DrainPlan EndPlan(const ServerOptions& server) {
+  return {.delay = server.drain_delay, .timeout = server.drain_timeout};
+}
+
+DrainPlan ReplacePlan(const ServerOptions& server) {
+  return {.timeout = server.drain_timeout, .stopping = false};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options,
+                                                               Load load) {
+  std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(options), std::move(load)));
+  if (absl::Status status = supervisor->SetUp(); !status.ok()) return status;
+  return supervisor;
+}
+
+Supervisor::Supervisor(SupervisorOptions options, Load load)
+    : options_(std::move(options)), load_(std::move(load)) {}
+
+Supervisor::~Supervisor() {
+  // Workers first: they use the loop.
+  successor_.reset();
+  starting_.reset();
+  serving_.reset();
+  leaving_.clear();
+}
+
+absl::Status Supervisor::SetUp() {
+  auto service = load_();
+  if (!service.ok()) return service.status();
+  service_ = *std::move(service);
+  auto sockets =
+      ListenSockets::Open(SocketsFor(service_.server), std::exchange(options_.inherited, {}));
+  if (!sockets.ok()) return sockets.status();
+  sockets_ = *std::move(sockets);
+  addresses_ = sockets_->addresses();
+  // A handful of descriptors: the simplest that works, and nothing of it lives on in the kernel for
+  // forked children.
+  EventLoopOptions options;
+  options.backend.kind = BackendKind::kPoll;
+  options.backend.log = options_.log;
+  auto loop = EventLoop::Create(options);
+  if (!loop.ok()) return loop.status();
+  loop_ = *std::move(loop);
+  return WatchSignals();
+}
+
+absl::Status Supervisor::WatchSignals() {
+  for (const int signo : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) {
+    const absl::Status status = loop_->WatchSignal(signo, [this](int s) { OnSignal(s); });
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void Supervisor::OnSignal(int signo) {
+  switch (signo) {
+    case SIGHUP:
+      return OnReload();
+    case SIGUSR1:
+      return LogStats();
+    case SIGUSR2:
+      return OnUpgrade();
+    case SIGQUIT:
+      return End({.timeout = DrainPlan::kNoTimeout});
+    default:
+      // Whoever asks twice does not want to wait.
+      if (state_ == State::kEnding) return End({.timeout = Duration::zero()});
+      return End(EndPlan(service_.server));
+  }
+}
+
+void Supervisor::Log(LogLevel level, const std::string& text) const {
+  if (options_.log) options_.log(level, text);
+}
+
+// ---- Running ----
+
+absl::Status Supervisor::Run() {
+  serving_ = MakeGeneration(service_, sockets_);
+  absl::Status status = serving_->Start();
+  if (status.ok()) status = serving_->Serve();
+  if (!status.ok()) {
+    serving_.reset();
+    return status;
+  }
+  loop_->Run();
+  return result_;
+}
+
+void Supervisor::Stop() {
+  loop_->Post([this] { OnSignal(SIGTERM); });
+}
+
+void Supervisor::Reload() {
+  loop_->Post([this] { OnReload(); });
+}
+
+std::unique_ptr<Generation> Supervisor::MakeGeneration(const Service& service,
+                                                       std::shared_ptr<ListenSockets> sockets) {
+  GenerationSetup setup{.server = service.server,
+                        .sessions = service.sessions,
+                        .start_worker = service.start_worker,
+                        .sockets = std::move(sockets),
+                        .start_timeout = service.start_timeout,
+                        .kept_descriptors = options_.kept_descriptors,
+                        .log = options_.log};
+  // How the events know whose they are; set before the first can come.
+  auto self = std::make_shared<Generation*>(nullptr);
+  auto generation = CreateGeneration(
+      service.kind, *loop_, std::move(setup),
+      {.ready = [this, self] { OnReady(*self); },
+       .failed = [this, self](absl::Status status) { OnFailed(*self, std::move(status)); },
+       .left = [this] { LookAgain(); },
+       .ended = [this, self] { OnEnded(*self); }});
+  *self = generation.get();
+  return generation;
+}
+
+void Supervisor::OnReady(Generation* generation) {
+  if (generation == serving_.get()) {
+    if (state_ != State::kStarting) return;
+    state_ = State::kServing;
+    if (options_.on_serving) options_.on_serving();
+    if (std::exchange(reload_again_, false)) OnReload();
+    return;
+  }
+  if (generation != starting_.get()) return;
+  absl::Status status = next_sockets_->Listen();
+  if (status.ok()) status = starting_->Serve();
+  if (!status.ok()) return EndReload(status);
+  const DrainPlan plan = ReplacePlan(service_.server);
+  service_ = std::move(next_service_);
+  sockets_ = std::move(next_sockets_);
+  addresses_ = sockets_->addresses();
+  std::unique_ptr<Generation> old = std::exchange(serving_, std::move(starting_));
+  Retire(std::move(old), plan);
+  EndReload(absl::OkStatus());
+}
+
+void Supervisor::OnFailed(Generation* generation, absl::Status status) {
+  if (generation == starting_.get()) return EndReload(status);
+  if (generation != serving_.get() || state_ == State::kEnding) return OnEnded(generation);
+  Log(LogLevel::kError, absl::StrCat("giving up: ", status.message()));
+  result_ = std::move(status);
+  loop_->Stop();
+}
+
+void Supervisor::OnEnded(Generation* generation) {
+  const auto same = [generation](const auto& each) { return each.get() == generation; };
+  const auto gone = std::find_if(leaving_.begin(), leaving_.end(), same);
+  if (gone == leaving_.end()) return;
+  leaving_.erase(gone);
+  if (state_ == State::kEnding) return FinishIfEnded();
+  LookAgain();
+  if (leaving_.empty()) Log(LogLevel::kInfo, "the old workers have ended");
+}
+
+void Supervisor::Retire(std::unique_ptr<Generation> generation, const DrainPlan& plan) {
+  leaving_.push_back(std::move(generation));
+  leaving_.back()->Drain(plan);
+}
+
+// Somebody has stopped accepting from a socket that those who serve accept from, too, and may have
+// been woken for a connection that he did not take.
+void Supervisor::LookAgain() {
+  for (const TimerHandle timer : std::exchange(look_timers_, {})) loop_->Cancel(timer);
+  for (const Duration after : kLooks) {
+    look_timers_.push_back(loop_->RunAfter(after, [this] {
+      if (serving_ != nullptr) serving_->Look();
+    }));
+  }
+}
+
+// ---- Reloads ----
+
+void Supervisor::OnReload() {
+  if (state_ == State::kEnding) return;
+  if (successor_ != nullptr) {
+    return Log(LogLevel::kWarning, "reload refused: a successor is being started");
+  }
+  if (starting_ != nullptr || state_ == State::kStarting) {
+    reload_again_ = true;
+    return;
+  }
+  if (options_.on_reloading) options_.on_reloading();
+  if (absl::Status status = BeginReload(); !status.ok()) EndReload(status);
+}
+
+absl::Status Supervisor::BeginReload() {
+  auto service = load_();
+  if (!service.ok()) return service.status();
+  if (service->kind != service_.kind) {
+    return absl::InvalidArgumentError(
+        "the kind of the workers cannot be changed while they run; restart");
+  }
+  auto sockets = sockets_->Change(SocketsFor(service->server));
+  if (!sockets.ok()) return sockets.status();
+  next_service_ = *std::move(service);
+  next_sockets_ = *std::move(sockets);
+  starting_ = MakeGeneration(next_service_, next_sockets_);
+  return starting_->Start();
+}
+
+void Supervisor::EndReload(const absl::Status& status) {
+  starting_.reset();
+  next_service_ = {};
+  next_sockets_.reset();
+  if (status.ok()) {
+    Log(LogLevel::kInfo, "reloaded");
+  } else {
+    Log(LogLevel::kError, absl::StrCat("reload refused: ", status.message()));
+  }
+  if (options_.on_reloaded) options_.on_reloaded(status.ok());
+  if (std::exchange(reload_again_, false)) OnReload();
+}
+
+// ---- Upgrades ----
+
+void Supervisor::OnUpgrade() {
+  const auto refuse = [this](const char* why) {
+    Log(LogLevel::kWarning, absl::StrCat("no successor is started: ", why));
+  };
+  if (state_ == State::kEnding) return;
+  if (options_.program.empty()) return refuse("no program was named");
+  // With it everything else in its namespace ends (pid_namespaces(7)).
+  if (::getpid() == 1) return refuse("this is process 1, which must stay");
+  if (successor_ != nullptr) return refuse("one is being started already");
+  if (starting_ != nullptr || state_ == State::kStarting) return refuse("a reload is on");
+  auto successor = Successor::Start(
+      *loop_, options_.program, *sockets_, options_.program_environment,
+      {.on_ready = [this](pid_t pid) { OnSuccessorReady(pid); },
+       .on_failed =
+           [this] {
+             EndSuccessor();
+             Log(LogLevel::kError, "the successor has ended before it was ready; going on");
+           }});
+  if (!successor.ok()) return refuse(std::string(successor.status().message()).c_str());
+  successor_ = *std::move(successor);
+  Log(LogLevel::kInfo, "starting a successor");
+  successor_timer_ = loop_->RunAfter(service_.start_timeout, [this] {
+    Log(LogLevel::kError, "the successor was not ready in time");
+    // Its end tells the rest. One that has not even said who it is cannot be reached, and shows
+    // itself later, if ever.
+    if (successor_->pid() > 0) ::kill(successor_->pid(), SIGKILL);
+  });
+}
+
+void Supervisor::EndSuccessor() {
+  successor_.reset();
+  loop_->Cancel(successor_timer_);
+}
+
+void Supervisor::OnSuccessorReady(pid_t pid) {
+  EndSuccessor();
+  Log(LogLevel::kInfo, absl::StrCat("successor ", pid, " is ready"));
+  sockets_->DisownFiles();
+  if (options_.on_succeeded) options_.on_succeeded(pid);
+  End(ReplacePlan(service_.server));
+}
+
+// ---- The end ----
+
+void Supervisor::End(const DrainPlan& plan) {
+  if (state_ != State::kEnding) {
+    state_ = State::kEnding;
+    if (plan.stopping && options_.on_stopping) options_.on_stopping();
+    if (successor_ != nullptr && successor_->pid() > 0) ::kill(successor_->pid(), SIGTERM);
+    EndSuccessor();
+    starting_.reset();
+    next_sockets_.reset();
+    sockets_.reset();
+    leaving_.push_back(std::move(serving_));
+  }
+  for (const auto& generation : leaving_) generation->Drain(plan);
+  FinishIfEnded();
+}
+
+void Supervisor::FinishIfEnded() {
+  if (leaving_.empty()) loop_->Stop();
+}
+
+// ---- What can be seen ----
+
+std::string Supervisor::backend() const {
+  return serving_ != nullptr ? serving_->backend() : std::string();
+}
+
+std::vector<WorkerStats> Supervisor::Stats() const {
+  return serving_ != nullptr ? serving_->Stats() : std::vector<WorkerStats>();
+}
+
+void Supervisor::LogStats() const {
+  for (const WorkerStats& worker : Stats()) {
+    const ShardStats& shard = worker.shard;
+    Log(LogLevel::kInfo,
+        absl::StrCat("worker ", worker.worker, " (pid ", worker.pid, "): accepted ", shard.accepted,
+                     ", active ", shard.active, ", bytes in ", shard.bytes_in, ", bytes out ",
+                     shard.bytes_out, ", refused ", shard.refused, ", empty accepts ",
+                     shard.empty_accepts, ", stalls ", shard.stalls));
+  }
+}
+
+}  // namespace quintet

@@ -1,0 +1,264 @@
+#include "net/supervisor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tests/net/real_server.h"
+#include "tests/net/supervised_server.h"
+#include "tests/support/backend_kinds.h"
+
+namespace quintet::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class SupervisorTest
+    : public ::testing::TestWithParam<std::tuple<WorkerKind, ListenPolicy, BackendKind>> {
+ protected:
+  void SetUp() override {
+    const auto [kind, policy, backend] = GetParam();
+    if (!RequireBackend(backend)) return;
+    options.addresses = {*Address::Parse("127.0.0.1:0")};
+    options.policy = policy;
+    options.loop.backend.kind = backend;
+    options.drain_timeout = 20s;
+  }
+  void Start(Duration start_timeout = 20s) {
+    server.Start(std::get<0>(GetParam()), options, start_timeout);
+  }
+  void ExpectAllServed(int count) {
+    for (int i = 0; i < count; ++i) ASSERT_TRUE(server.Serves()) << "connection " << i;
+  }
+  bool processes() const { return std::get<0>(GetParam()) == WorkerKind::kProcess; }
+
+  ServerOptions options;
+  SupervisedServer server;
+};
+
+std::string SupervisorName(const ::testing::TestParamInfo<SupervisorTest::ParamType>& info) {
+  const auto [kind, policy, backend] = info.param;
+  return std::string(kind == WorkerKind::kThread ? "thread" : "process") + "_" +
+         std::string(ListenPolicyName(policy)) + "_" + std::string(BackendName(backend));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, SupervisorTest,
+    ::testing::Combine(::testing::Values(WorkerKind::kThread, WorkerKind::kProcess),
+                       ::testing::ValuesIn(kListenPolicies),
+                       ::testing::Values(BackendKind::kEpollEt, BackendKind::kIoUring)),
+    SupervisorName);
+
+using ProcessSupervisorTest = SupervisorTest;
+INSTANTIATE_TEST_SUITE_P(Kinds, ProcessSupervisorTest,
+                         ::testing::Combine(::testing::Values(WorkerKind::kProcess),
+                                            ::testing::ValuesIn(kListenPolicies),
+                                            ::testing::Values(BackendKind::kEpollEt,
+                                                              BackendKind::kIoUring)),
+                         SupervisorName);
+
+TEST_P(SupervisorTest, ServesAndEnds) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ExpectAllServed(50);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+  EXPECT_FALSE(server.Serves());
+}
+
+TEST_P(SupervisorTest, AReloadReplacesTheWorkersAndEndsTheOldOnes) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  Fd kept = Dial(server.address());
+  ASSERT_TRUE(SendAll(kept.get(), "before"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 6), "before");
+  const std::vector<pid_t> before = server.Workers();
+  server.script().workers = 3;
+  server.Signal(SIGHUP);
+  ASSERT_NE(server.WaitForLine("reloaded"), "");
+  ExpectAllServed(50);
+  EXPECT_EQ(ReceiveToEnd(kept.get()), "") << "it was drained";
+  kept.Reset();
+  ASSERT_NE(server.WaitForLine("the old workers have ended"), "");
+  if (processes()) {
+    EXPECT_EQ(server.Workers().size(), 3U);
+    for (const pid_t worker : before) EXPECT_THAT(server.Workers(), Each(Not(worker)));
+  }
+  server.script().workers = 1;
+  server.Signal(SIGHUP);
+  ASSERT_NE(server.WaitForLine("reloaded"), "");
+  ExpectAllServed(100);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(SupervisorTest, ARefusedReloadChangesNothing) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  server.script().load_fails = true;
+  server.Signal(SIGHUP);
+  EXPECT_THAT(server.WaitForLine("reload refused"), HasSubstr("on purpose"));
+  ExpectAllServed(20);
+  // More workers, one of whom cannot start: what was opened for them must take no connection.
+  server.script().load_fails = false;
+  server.script().workers = 5;
+  server.script().failing_worker = 4;
+  server.Signal(SIGHUP);
+  EXPECT_THAT(server.WaitForLine("reload refused"), HasSubstr("cannot start, on purpose"));
+  ExpectAllServed(200);
+  server.script().failing_worker = -1;
+  server.Signal(SIGHUP);
+  EXPECT_NE(server.WaitForLine("reloaded"), "");
+  ExpectAllServed(100);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(SupervisorTest, ADrainWithoutATimeoutWaitsAndASecondSignalDoesNot) {
+  server.script().ignores_drain = true;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const Fd kept = Dial(server.address());
+  ASSERT_TRUE(SendAll(kept.get(), "a"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 1), "a");
+  server.Signal(SIGQUIT);
+  ASSERT_TRUE(SendAll(kept.get(), "b"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 1), "b");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(SupervisorTest, CountersAreLogged) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ExpectAllServed(10);
+  server.Signal(SIGUSR1);
+  int accepted = 0;
+  for (int worker = 0; worker < 2; ++worker) {
+    const std::string line = server.WaitForLine("accepted ");
+    ASSERT_NE(line, "");
+    accepted += std::stoi(line.substr(line.find("accepted ") + 9));
+  }
+  EXPECT_EQ(accepted, 10);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(ProcessSupervisorTest, AKilledWorkerIsReplacedAndItsQueueServed) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (int round = 0; round < 5; ++round) {
+    const std::vector<pid_t> workers = server.Workers();
+    ASSERT_FALSE(workers.empty());
+    ASSERT_EQ(::kill(workers[static_cast<size_t>(round) % workers.size()], SIGKILL), 0);
+    ASSERT_THAT(server.WaitForLine("died"), HasSubstr("signal 9 (SIGKILL)"));
+    ExpectAllServed(40);
+    ASSERT_NE(server.WaitForLine("is serving"), "");
+    ExpectAllServed(10);
+  }
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(ProcessSupervisorTest, AWorkerThatIsAskedToLeaveIsReplacedAndDrains) {
+  server.script().ignores_drain = true;
+  options.drain_timeout = 2s;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  std::vector<Fd> kept;
+  for (int i = 0; i < 8; ++i) kept.push_back(Dial(server.address()));
+  for (const Fd& one : kept) ASSERT_TRUE(SendAll(one.get(), "a"));
+  for (const Fd& one : kept) ASSERT_EQ(ReceiveExactly(one.get(), 1), "a");
+  const pid_t asked = server.Workers().front();
+  ASSERT_EQ(::kill(asked, SIGTERM), 0);
+  ASSERT_NE(server.WaitForLine("was asked to leave"), "");
+  for (const Fd& one : kept) ASSERT_TRUE(SendAll(one.get(), "b"));
+  for (const Fd& one : kept) ASSERT_EQ(ReceiveExactly(one.get(), 1), "b");
+  ExpectAllServed(40);
+  ASSERT_NE(server.WaitForLine("is serving"), "");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(ProcessSupervisorTest, WhereOneWorkerCannotStartTheOthersServe) {
+  server.script().failing_worker = 1;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ExpectAllServed(60);
+  EXPECT_THAT(server.WaitForLine("is given up"), HasSubstr("worker 1"));
+  ExpectAllServed(60);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(ProcessSupervisorTest, WhereNoneCanStartItEndsAndSaysSo) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  server.script().failing_worker = -2;
+  for (const pid_t worker : server.Workers()) ::kill(worker, SIGKILL);
+  EXPECT_NE(server.WaitForLine("giving up: no worker could be started"), "");
+  EXPECT_EQ(server.WaitForExit(), 1);
+}
+
+TEST_P(ProcessSupervisorTest, AWorkerThatHangsOrCrashesBeforeItIsReadyRefusesTheReload) {
+  ASSERT_NO_FATAL_FAILURE(Start(/*start_timeout=*/500ms));
+  server.script().hanging_worker = 1;
+  server.Signal(SIGHUP);
+  EXPECT_THAT(server.WaitForLine("reload refused"), HasSubstr("was not ready in time"));
+  server.script().hanging_worker = -1;
+  server.script().crashing_worker = 0;
+  server.Signal(SIGHUP);
+  EXPECT_THAT(server.WaitForLine("reload refused"), HasSubstr("SIGABRT"));
+  ExpectAllServed(40);
+  EXPECT_EQ(server.Workers().size(), 2U);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(ProcessSupervisorTest, SignalsDuringAReload) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  // The first is held until the second and third have come.
+  server.script().hanging_worker = 1;
+  server.Signal(SIGHUP);
+  while (server.Workers().size() < 4) ::usleep(1000);
+  server.Signal(SIGHUP);
+  server.Signal(SIGHUP);
+  server.Signal(SIGUSR2);
+  EXPECT_NE(server.WaitForLine("no successor is started"), "");
+  server.script().hanging_worker = -1;
+  EXPECT_NE(server.WaitForLine("reloaded"), "");
+  EXPECT_NE(server.WaitForLine("reloaded"), "") << "those that came meanwhile were forgotten";
+  ExpectAllServed(20);
+  server.script().hanging_worker = 1;
+  server.Signal(SIGHUP);
+  while (server.Workers().size() < 4) ::usleep(1000);
+  const std::vector<pid_t> all = server.Workers();
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+  for (const pid_t worker : all) EXPECT_EQ(::kill(worker, 0), -1) << "a worker is left";
+}
+
+TEST_P(ProcessSupervisorTest, WorkersDoNotOutliveTheirSupervisor) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::vector<pid_t> workers = server.Workers();
+  server.Signal(SIGKILL);
+  EXPECT_EQ(server.WaitForExit(), -1);
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  const auto alive = [](pid_t worker) {
+    // A zombie that nobody waits for yet is no longer alive.
+    std::ifstream file("/proc/" + std::to_string(worker) + "/stat");
+    std::string stat;
+    std::getline(file, stat);
+    const size_t name_end = stat.rfind(')');
+    return name_end != std::string::npos && stat[name_end + 2] != 'Z';
+  };
+  while (std::any_of(workers.begin(), workers.end(), alive)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    ::usleep(1000);
+  }
+}
+
+}  // namespace
+}  // namespace quintet::testing
