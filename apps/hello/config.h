@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "net/generation.h"
 #include "net/http/options.h"
 #include "net/server.h"
 
@@ -20,6 +21,8 @@ struct Config {
   };
 
   ServerOptions server;
+  WorkerKind worker_kind = WorkerKind::kThread;
+  Duration start_timeout = std::chrono::seconds(30);
   http::Options http;
   Process process;
 };

@@ -46,7 +46,7 @@ absl::Status DaemonParent::NotifyReady() {
   do {
     sent = ::send(socket_.fd(), &kReady, 1, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  const absl::Status status =
+  absl::Status status =
       sent == 1 ? absl::OkStatus() : Failed("notify the process that was started");
   socket_.Reset();
   return status;

@@ -10,11 +10,10 @@
 #include "apps/hello/hello_service.h"
 #include "apps/hello/load.h"
 #include "apps/hello/report.h"
+#include "apps/hello/serve.h"
 #include "apps/hello/standard_streams.h"
-#include "apps/hello/start_line.h"
-#include "net/server.h"
+#include "net/session.h"
 #include "reactor/backend_factory.h"
-#include "reactor/log.h"
 #include "reactor/version.h"
 
 namespace quintet::hello {
@@ -37,18 +36,6 @@ int Print(const std::string& text) {
   return kSuccess;
 }
 
-int Serve(const Config& config, SessionFactory& service) {
-  const absl::StatusOr<std::unique_ptr<Server>> server = Server::Create(config.server, service);
-  if (!server.ok()) return Fail(kFailure, server.status());
-  if (absl::Status status = (*server)->StopOnSignals(); !status.ok()) {
-    return Fail(kFailure, status);
-  }
-  const std::string line = "hello: " + StartLine(**server, config) + "\n";
-  std::fputs(line.c_str(), stderr);
-  const absl::Status status = (*server)->Run();
-  return status.ok() ? kSuccess : Fail(kFailure, status);
-}
-
 int Main(const std::vector<std::string>& arguments) {
   if (absl::Status status = EnsureStandardStreams(); !status.ok()) return Fail(kFailure, status);
   const absl::StatusOr<CommandLine> command_line = ParseCommandLine(arguments);
@@ -67,14 +54,16 @@ int Main(const std::vector<std::string>& arguments) {
     case Action::kServe:
       break;
   }
-  const absl::StatusOr<LoadedConfig> loaded = Load(*command_line, ProcessEnvironment());
+  const Environment environment = ProcessEnvironment();
+  const absl::StatusOr<LoadedConfig> loaded = Load(*command_line, environment);
   if (!loaded.ok()) return Fail(kUsage, loaded.status());
   const absl::StatusOr<std::unique_ptr<SessionFactory>> service =
       CreateHelloService(loaded->config.http);
   if (!service.ok()) return Fail(kUsage, service.status());
   if (command_line->action == Action::kPrintConfig) return Print(ConfigText(*loaded));
   if (command_line->action == Action::kCheckConfig) return Print("the configuration is valid\n");
-  return Serve(loaded->config, **service);
+  const absl::Status served = Serve(*command_line, environment, *loaded, arguments);
+  return served.ok() ? kSuccess : Fail(kFailure, served);
 }
 
 }  // namespace

@@ -58,6 +58,13 @@ absl::Status CheckRules(const Config& config, std::span<const std::string> origi
                         order.text, Describe(SettingOfFlag(order.greater), config, origins)));
   }
 
+  if (config.server.steer_by_cpu && config.server.policy != ListenPolicy::kReusePort) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s needs a socket per worker, but %s",
+                        Describe(SettingOfFlag("listen-steer"), config, origins),
+                        Describe(SettingOfFlag("listen-policy"), config, origins)));
+  }
+
   // With SO_REUSEPORT the kernel would take an address twice without a word. Port 0 is another
   // port each time.
   const std::vector<Address>& addresses = config.server.addresses;

@@ -103,6 +103,14 @@ ValueType<BackendKind> Backend() {
   return OneOf(std::move(names));
 }
 
+ValueType<ListenPolicy> Policy() {
+  std::vector<std::pair<std::string, ListenPolicy>> names;
+  for (const ListenPolicy policy : kListenPolicies) {
+    names.emplace_back(ListenPolicyName(policy), policy);
+  }
+  return OneOf(std::move(names));
+}
+
 std::vector<Setting> MakeSettings() {
   const ValueType<Duration> timeout = DurationValue(kMaxTimeout);
   const ValueType<size_t> mark = Size<size_t>(1, kGiB);
@@ -113,6 +121,14 @@ std::vector<Setting> MakeSettings() {
       Row({"listen", "backlog", "backlog",
            "Connections the kernel may hold ready; it caps this at net.core.somaxconn."},
           Integer<int>(1, 65535), QUINTET_FIELD(server.backlog)),
+      Row({"listen", "policy", "listen-policy",
+           "How workers share an address: a socket each, one socket of whom one or all are woken, "
+           "or "
+           "an acceptor that gives to the least loaded."},
+          Policy(), QUINTET_FIELD(server.policy)),
+      Row({"listen", "steer", "listen-steer",
+           "With reuseport: cpu gives a connection to the worker of the core that received it."},
+          OneOf<bool>({{"none", false}, {"cpu", true}}), QUINTET_FIELD(server.steer_by_cpu)),
       Row({"listen", "proxy_protocol", "proxy-protocol",
            "Connections begin with a PROXY header, v1 or v2; only behind a proxy that sends it."},
           BooleanValue(), QUINTET_FIELD(server.proxy_protocol)),
@@ -141,12 +157,19 @@ std::vector<Setting> MakeSettings() {
            "The size of each receive buffer."},
           Size<uint32_t>(64, kMiB), QUINTET_FIELD(server.loop.backend.uring.recv_buffer_bytes)),
 
+      Row({"workers", "kind", "worker-kind",
+           "Whether the workers are threads, or processes that one crash does not end together."},
+          OneOf<WorkerKind>({{"thread", WorkerKind::kThread}, {"process", WorkerKind::kProcess}}),
+          QUINTET_FIELD(worker_kind)),
       Row({"workers", "count", "shards",
-           "Event loops, each on a thread of its own; auto is one per usable core."},
+           "Workers, each with an event loop of its own; auto is one per usable core."},
           As<int>(IntegerValue({.min = 1, .max = 1024, .zero_is_auto = true})),
           QUINTET_FIELD(server.shards)),
-      Row({"workers", "pin", "pin", "Pins each shard to a core, where there are several shards."},
+      Row({"workers", "pin", "pin", "Pins each worker to a core, where there are several."},
           BooleanValue(), QUINTET_FIELD(server.pin)),
+      Row({"workers", "start_timeout", "start-timeout",
+           "A worker that is not ready after so long is started again, or refuses the reload."},
+          timeout, QUINTET_FIELD(start_timeout)),
 
       Row({"connections", "max_per_shard", "max-connections",
            "Open connections of a shard at which it stops accepting; 0: no limit."},
@@ -186,8 +209,12 @@ std::vector<Setting> MakeSettings() {
            "How long input is discarded after the last reply, until the peer closes."},
           timeout, QUINTET_FIELD(server.connection.linger_timeout)),
       Row({"timeouts", "drain", "drain-timeout",
-           "From SIGINT or SIGTERM until idle connections are closed, unfinished ones aborted."},
+           "From the end of drain_delay until idle connections are closed, unfinished ones "
+           "aborted."},
           timeout, QUINTET_FIELD(server.drain_timeout)),
+      Row({"timeouts", "drain_delay", "drain-delay",
+           "After SIGTERM or SIGINT, how long /healthz says 503 before connections are refused."},
+          timeout, QUINTET_FIELD(server.drain_delay)),
 
       Row({"http", "max_request_line", "max-request-line", "The request line in bytes, then 414."},
           Size<size_t>(16, kMiB), QUINTET_FIELD(http.limits.request_line_bytes)),

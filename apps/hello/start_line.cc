@@ -8,13 +8,6 @@
 namespace quintet::hello {
 namespace {
 
-std::string BackendText(const Server& server, const Config& config) {
-  std::string text(BackendName(server.backend()));
-  if (config.server.loop.backend.kind != BackendKind::kAuto) return text;
-  const std::string reason = AutoFallbackReason();
-  return text + (reason.empty() ? " (auto)" : " (auto; " + reason + ")");
-}
-
 // "1024 of 4096 bytes": the limit in force, and up to where the process may raise it.
 std::string LimitText(int resource) {
   rlimit limit{};
@@ -29,14 +22,17 @@ std::string LimitText(int resource) {
 
 }  // namespace
 
-std::string StartLine(const Server& server, const Config& config) {
+std::string StartLine(const Supervisor& supervisor) {
   const std::string addresses = absl::StrJoin(
-      server.addresses(), ", ",
+      supervisor.addresses(), ", ",
       [](std::string* out, const Address& address) { out->append(address.ToString()); });
+  const Service& service = supervisor.service();
   return absl::StrFormat(
-      "listening on %s; model reactor; backend %s; shards %d; descriptors %s; locked memory %s",
-      addresses, BackendText(server, config), server.shards(), LimitText(RLIMIT_NOFILE),
-      LimitText(RLIMIT_MEMLOCK));
+      "listening on %s; model reactor; backend %s; %s %d; policy %s; descriptors %s; locked memory "
+      "%s",
+      addresses, supervisor.backend(), service.kind == WorkerKind::kThread ? "shards" : "processes",
+      ShardCount(service.server), std::string(ListenPolicyName(service.server.policy)),
+      LimitText(RLIMIT_NOFILE), LimitText(RLIMIT_MEMLOCK));
 }
 
 }  // namespace quintet::hello

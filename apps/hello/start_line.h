@@ -4,14 +4,13 @@
 
 #include <string>
 
-#include "apps/hello/config.h"
-#include "net/server.h"
+#include "net/supervisor.h"
 
 namespace quintet::hello {
 
 // What runs, in one line without its end: addresses, model, backend and why, shards, and the limits
 // of the process that decide how many connections fit.
-std::string StartLine(const Server& server, const Config& config);
+std::string StartLine(const Supervisor& supervisor);
 
 }  // namespace quintet::hello
 

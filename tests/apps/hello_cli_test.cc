@@ -244,10 +244,12 @@ TEST_F(HelloCliTest, ServesEveryKindOfAddressAndRemovesItsSocketFile) {
   const std::string directory = mkdtemp(name);
   const std::string path = directory + "/hello.sock";
   RunningHello hello({"--listen", "127.0.0.1:0", "--listen", "unix:" + path, "--backend", "poll"});
-  EXPECT_THAT(hello.start_line,
-              MatchesRegex("hello: listening on 127\\.0\\.0\\.1:[0-9]+, unix:" + path +
-                           "; model reactor; backend poll; shards 1; descriptors .*; locked "
-                           "memory .*"));
+  EXPECT_THAT(
+      hello.start_line,
+      MatchesRegex(
+          "hello: listening on 127\\.0\\.0\\.1:[0-9]+, unix:" + path +
+          "; model reactor; backend poll; shards 1; policy reuseport; descriptors .*; locked "
+          "memory .*"));
   for (const Address& address : {hello.address(), *Address::Parse("unix:" + path)}) {
     EXPECT_THAT(Ask(address, GetRequest("/")), EndsWith("\r\n\r\nHello, World!"));
   }

@@ -80,8 +80,12 @@ std::vector<std::string> Values(const Config& config) {
 std::string OtherValue(const Setting& setting) {
   if (setting.flag == "listen") return "[::1]:81";
   if (setting.flag == "backend") return "poll";
+  if (setting.flag == "listen-policy") return "handoff";
+  if (setting.flag == "listen-steer") return "none";  // cpu goes with reuseport only
   if (setting.flag == "pin") return "false";
+  if (setting.flag == "worker-kind") return "process";
   if (setting.flag == "daemon") return "true";
+  if (setting.flag == "proxy-protocol") return "true";
   if (setting.flag == "shards") return "auto";
   if (setting.flag == "server-name") return "quintet \"7\" \\";
   if (setting.flag == "uring-recv-buffers") return "512";
@@ -394,6 +398,9 @@ TEST_F(SettingsTest, SettingsMustFitTogether) {
   EXPECT_EQ(ErrorOf(LoadFrom({"--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"})),
             "listen.addresses = [\"127.0.0.1:1\", \"127.0.0.1:1\"] (flag --listen) names "
             "127.0.0.1:1 twice");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--listen-steer", "cpu", "--listen-policy", "shared"})),
+            "listen.steer = \"cpu\" (flag --listen-steer) needs a socket per worker, but "
+            "listen.policy = \"shared\" (flag --listen-policy)");
   EXPECT_EQ(ErrorOf(LoadFrom({"--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"})), "no error");
 }
 
@@ -421,7 +428,8 @@ TEST_F(SettingsTest, PrintedConfigurationSaysWhereValuesCameFrom) {
   EXPECT_THAT(text, HasSubstr("[listen]\naddresses = [\"127.0.0.1:8080\"]  # default\n"
                               "backlog = 9  # environment QUINTET_BACKLOG\n"));
   EXPECT_THAT(text, HasSubstr("\n[reactor]\nbackend = \"poll\"  # " + file_ + ":2\n"));
-  EXPECT_THAT(text, HasSubstr("\n[workers]\ncount = 3  # flag --shards\n"));
+  EXPECT_THAT(text, HasSubstr("\n[workers]\nkind = \"thread\"  # default\n"
+                              "count = 3  # flag --shards\n"));
 }
 
 TEST_F(SettingsTest, ActionsAreFound) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "apps/hello/config.h"
-#include "tests/apps/child_process.h"
+#include "tests/support/child_process.h"
 #include "tests/support/descriptors.h"
 
 namespace quintet {
@@ -38,7 +38,7 @@ std::string ReadFile(const std::string& name) {
 std::string Find(const std::string& program) {
   for (const char* directory :
        {"/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/local/sbin/", "/usr/local/bin/"}) {
-    const std::string path = directory + program;
+    std::string path = directory + program;
     if (access(path.c_str(), X_OK) == 0) return path;
   }
   return "";

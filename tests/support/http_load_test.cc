@@ -91,6 +91,10 @@ class HttpLoadTest : public DescriptorLeakTest {
   // Longer than the server takes to do what it is to do between two requests.
   static constexpr std::chrono::seconds kLongThought{5};
 
+  static std::function<bool(const Report&)> Answered(uint64_t count) {
+    return [count](const Report& report) { return report.answered >= count; };
+  }
+
   // The report of one client, against a server whose first connection is served by `first` and all
   // others well, once there was another.
   static Report RunWith(const std::function<void(Fd&)>& first, HttpLoad::Options options = {}) {
@@ -150,10 +154,10 @@ TEST_F(HttpLoadTest, ResetBetweenRequests) {
     Reset(fd);
   });
   HttpLoad load(server.address(), {.connections = 1, .think_time = kLongThought});
-  EXPECT_TRUE(load.WaitForRequests(1));
+  EXPECT_TRUE(load.WaitUntil(Answered(1)));
   reply_was_read = true;
   reply_was_read.notify_one();
-  EXPECT_TRUE(load.WaitForRequests(1));
+  EXPECT_TRUE(load.WaitUntil(Answered(2)));
   const Report report = load.Stop();
   EXPECT_EQ(report.idle_resets, 1U) << report.ToString();
   EXPECT_EQ(report.failures(), 1U) << report.ToString();
@@ -221,11 +225,11 @@ TEST_F(HttpLoadTest, ConnectsThatFailAreCountedByErrno) {
 TEST_F(HttpLoadTest, ConnectsAnewAsPlanned) {
   RawServer server([](const Fd& fd, int) { ServeWell(fd); });
   HttpLoad each(server.address(), {.connections = 1, .reconnecting = 1, .max_requests = 20});
-  EXPECT_TRUE(each.WaitForRequests(20));
+  EXPECT_TRUE(each.WaitUntil(Answered(20)));
   EXPECT_EQ(each.Stop().connects, 20U);
   HttpLoad some(server.address(),
                 {.connections = 1, .requests_per_connection = 5, .max_requests = 20});
-  EXPECT_TRUE(some.WaitForRequests(20));
+  EXPECT_TRUE(some.WaitUntil(Answered(20)));
   EXPECT_EQ(some.Stop().connects, 4U);
   EXPECT_TRUE(each.report().clean() && some.report().clean());
 }

@@ -42,7 +42,7 @@ class ForkedProcess {
 struct HighPipe {
   HighPipe();
 
-  // One line, without its end; empty at the end of the file.
+  // One line, without its end; empty at the end of the file. Says so where none comes for a minute.
   std::string ReadLine() const;
   void WriteLine(const std::string& line) const;
 

@@ -1,0 +1,192 @@
+#include "apps/hello/serve.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "apps/hello/daemon.h"
+#include "apps/hello/hello_service.h"
+#include "apps/hello/log_file.h"
+#include "apps/hello/standard_streams.h"
+#include "apps/hello/start_line.h"
+#include "net/inherited_sockets.h"
+#include "net/notify_socket.h"
+#include "net/pid_file.h"
+#include "net/successor.h"
+#include "net/supervisor.h"
+
+namespace quintet::hello {
+namespace {
+
+// One write(2) a line: processes and threads share standard error.
+void Log(LogLevel, std::string_view message) {
+  const std::string line = absl::StrCat("hello: ", std::string(message), "\n");
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+// The path of this program as it is now: a successor is started from it although another file may
+// be there by then.
+std::string ProgramPath() {
+  std::array<char, PATH_MAX> path;
+  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
+  return length > 0 ? std::string(path.data(), static_cast<size_t>(length)) : std::string();
+}
+
+absl::Status OpenLog(const Config& config) {
+  if (config.process.log_file.empty()) return absl::OkStatus();
+  auto file = LogFile::Open(config.process.log_file);
+  return file.ok() ? file->Redirect() : file.status();
+}
+
+// One run of the server: what was taken from the environment, and what must be told or removed at
+// the end.
+class Run {
+ public:
+  Run(const CommandLine& command_line, const Environment& environment, const LoadedConfig& loaded)
+      : command_line_(command_line), environment_(environment), config_(loaded.config) {}
+
+  absl::Status Serve(const std::vector<std::string>& arguments);
+
+ private:
+  // In this order: what is taken from the environment belongs to the process that was started, and
+  // what goes by process id to the one that serves.
+  absl::Status TakeFromEnvironment();
+  absl::Status LeaveTerminal();
+  absl::Status WritePidFile();
+
+  absl::StatusOr<Service> Load();
+  void OnServing();
+  void OnReloaded(bool done);
+  void Tell(const absl::Status& status);
+
+  const CommandLine& command_line_;
+  const Environment& environment_;
+  Config config_;               // in force
+  std::optional<Config> next_;  // of a reload under way
+  bool first_ = true;
+
+  std::vector<InheritedSocket> inherited_;
+  NotifySocket manager_;
+  SuccessorReport predecessor_;
+  std::optional<DaemonParent> parent_;
+  std::optional<PidFile> pid_file_;
+  std::unique_ptr<Supervisor> supervisor_;
+};
+
+absl::Status Run::TakeFromEnvironment() {
+  auto inherited = TakeInheritedSockets();
+  if (!inherited.ok()) return inherited.status();
+  inherited_ = *std::move(inherited);
+  auto predecessor = SuccessorReport::TakeFromEnvironment();
+  if (!predecessor.ok()) return predecessor.status();
+  predecessor_ = *std::move(predecessor);
+  auto manager = NotifySocket::TakeFromEnvironment();
+  if (!manager.ok()) return manager.status();
+  manager_ = *std::move(manager);
+  return absl::OkStatus();
+}
+
+// A successor was started in the background.
+absl::Status Run::LeaveTerminal() {
+  if (!config_.process.daemon || predecessor_.valid()) return absl::OkStatus();
+  std::vector<int> keep;
+  for (const InheritedSocket& each : inherited_) keep.push_back(each.socket.fd());
+  auto parent = Daemonize(keep);
+  if (!parent.ok()) return parent.status();
+  parent_.emplace(*std::move(parent));
+  return absl::OkStatus();
+}
+
+absl::Status Run::WritePidFile() {
+  const std::string& path = config_.process.pid_file;
+  if (path.empty()) return absl::OkStatus();
+  auto file = predecessor_.valid() ? PidFile::TakeOver(path) : PidFile::Create(path);
+  if (!file.ok()) return file.status();
+  pid_file_.emplace(*std::move(file));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Service> Run::Load() {
+  Config config = config_;
+  if (!std::exchange(first_, false)) {
+    auto loaded = hello::Load(command_line_, environment_);
+    if (!loaded.ok()) return loaded.status();
+    config = std::move(loaded->config);
+    // Where it is not to be opened, nothing is to change.
+    if (!config.process.log_file.empty()) {
+      if (auto file = LogFile::Open(config.process.log_file); !file.ok()) return file.status();
+    }
+  }
+  auto service = CreateHelloService(config.http);
+  if (!service.ok()) return service.status();
+  next_ = config;
+  return Service{.server = config.server,
+                 .kind = config.worker_kind,
+                 .start_timeout = config.start_timeout,
+                 .sessions = *std::move(service)};
+}
+
+void Run::Tell(const absl::Status& status) {
+  if (!status.ok()) Log(LogLevel::kWarning, std::string(status.message()));
+}
+
+void Run::OnServing() {
+  Log(LogLevel::kInfo, StartLine(*supervisor_));
+  // A successor's file takes the place of its predecessor's only now.
+  if (predecessor_.valid()) Tell(WritePidFile());
+  Tell(manager_.Ready());
+  predecessor_.Ready();
+  if (!config_.process.daemon) return;
+  if (parent_.has_value()) Tell(parent_->NotifyReady());
+  Tell(DetachStreams(config_.process.log_file.empty() ? StandardError::kDetach
+                                                      : StandardError::kKeep));
+}
+
+void Run::OnReloaded(bool done) {
+  if (done) {
+    config_ = *std::exchange(next_, std::nullopt);
+    Tell(OpenLog(config_));
+  }
+  Tell(manager_.Ready());
+}
+
+absl::Status Run::Serve(const std::vector<std::string>& arguments) {
+  absl::Status status = TakeFromEnvironment();
+  if (status.ok()) status = LeaveTerminal();
+  if (status.ok() && !predecessor_.valid()) status = WritePidFile();
+  if (status.ok()) status = OpenLog(config_);
+  if (!status.ok()) return status;
+
+  SupervisorOptions options{.log = Log, .inherited = std::exchange(inherited_, {})};
+  if (std::string path = ProgramPath(); !path.empty()) {
+    options.program = {std::move(path)};
+    options.program.insert(options.program.end(), arguments.begin(), arguments.end());
+  }
+  if (manager_.enabled()) options.program_environment = {"NOTIFY_SOCKET=" + manager_.value()};
+  options.on_serving = [this] { OnServing(); };
+  options.on_reloading = [this] { Tell(manager_.Reloading()); };
+  options.on_reloaded = [this](bool done) { OnReloaded(done); };
+  options.on_stopping = [this] { Tell(manager_.Stopping()); };
+  options.on_succeeded = [this](pid_t pid) { Tell(manager_.MainPid(pid)); };
+  auto supervisor = Supervisor::Create(std::move(options), [this] { return Load(); });
+  if (!supervisor.ok()) return supervisor.status();
+  supervisor_ = *std::move(supervisor);
+  return supervisor_->Run();
+}
+
+}  // namespace
+
+absl::Status Serve(const CommandLine& command_line, const Environment& environment,
+                   const LoadedConfig& loaded, const std::vector<std::string>& arguments) {
+  return Run(command_line, environment, loaded).Serve(arguments);
+}
+
+}  // namespace quintet::hello

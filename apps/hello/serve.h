@@ -1,0 +1,23 @@
+// Runs the hello server: workers, signals, files, and what is told to whoever started it.
+#ifndef QUINTET_APPS_HELLO_SERVE_H_
+#define QUINTET_APPS_HELLO_SERVE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "apps/hello/command_line.h"
+#include "apps/hello/environment.h"
+#include "apps/hello/load.h"
+
+namespace quintet::hello {
+
+// Serves until the process is told to end. `loaded` is what `command_line` and `environment` came
+// to at the start; a reload reads the file again. `arguments` are those of the program, without its
+// name, for a successor.
+absl::Status Serve(const CommandLine& command_line, const Environment& environment,
+                   const LoadedConfig& loaded, const std::vector<std::string>& arguments);
+
+}  // namespace quintet::hello
+
+#endif  // QUINTET_APPS_HELLO_SERVE_H_

@@ -1,0 +1,148 @@
+// Reloads by SIGHUP under load: new workers take over from old ones, and no client notices.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/apps/operations_fixture.h"
+#include "tests/support/process_info.h"
+#include "tests/support/sanitizers.h"
+
+namespace quintet::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kWorkers = 2;
+constexpr char kReloaded[] = "hello: reloaded";
+constexpr char kOldEnded[] = "hello: the old workers have ended";
+
+class ReloadTest : public OperationsTest {
+ protected:
+  // Fewer on the ring: what is particular to it shows with the first.
+  static int Reloads() { return Scaled(GetParam().backend == BackendKind::kIoUring ? 10 : 50); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Operations, ReloadTest,
+                         ::testing::ValuesIn(EveryOperation({BackendKind::kEpollEt,
+                                                             BackendKind::kIoUring})),
+                         OperationName);
+
+TEST_P(ReloadTest, LosesNothing) {
+  if (!Start(kWorkers, {"--drain-timeout", "60s"})) return;
+  const std::set<pid_t> first_workers = Workers();
+  // Kept connections, and some that are always being made.
+  HttpLoad load(address(), {.connections = kConnections, .reconnecting = 8});
+  ASSERT_TRUE(load.WaitForRequests(1000));
+  for (int reload = 1; reload <= Reloads(); ++reload) {
+    hello().Signal(SIGHUP);
+    ASSERT_NE(hello().WaitForLine(kReloaded), "") << "reload " << reload;
+    ASSERT_TRUE(load.WaitForRequests(Random(1, 4 * kConnections))) << "reload " << reload;
+  }
+  // Every connection that was there has been told to go.
+  EXPECT_NE(hello().WaitForLine(kOldEnded), "");
+  const HttpLoad::Report report = load.Stop();
+  std::cout << Reloads() << " reloads: " << report.ToString() << "\n";
+  EXPECT_TRUE(report.clean()) << report.ToString();
+  EXPECT_EQ(report.answered, report.requests);
+  EXPECT_GE(report.clean_closes, kConnections - 8);
+  if (GetParam().processes()) {
+    for (const pid_t worker : Workers()) {
+      EXPECT_FALSE(first_workers.contains(worker)) << worker << " was not replaced";
+    }
+    EXPECT_TRUE(Eventually([&] { return Workers().size() == size_t{kWorkers}; }));
+  }
+  ExpectCleanEnd();
+}
+
+// What a configuration says, and how a bad one is refused.
+class ReloadConfigTest : public OperationsTest {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/quintet_reload_test_XXXXXX";
+    directory_ = ::mkdtemp(name);
+    OperationsTest::SetUp();
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(directory_);
+    OperationsTest::TearDown();
+  }
+
+  std::string file() const { return directory_ + "/hello.toml"; }
+  void Write(const std::string& text) const { std::ofstream(file()) << text; }
+  void WriteName(const std::string& server_name) const {
+    Write(absl::StrCat("[http]\nserver_name = \"", server_name, "\"\n"));
+  }
+  // What a new connection is answered.
+  std::string Reply() {
+    const Fd client = Connect();
+    return Ask(client, "Connection: close\r\n");
+  }
+
+ private:
+  std::string directory_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Operations, ReloadConfigTest,
+                         ::testing::ValuesIn(EveryWorkerKind("reuseport", {BackendKind::kEpollEt})),
+                         OperationName);
+
+TEST_P(ReloadConfigTest, TakesTheNewOneAndRefusesABadOne) {
+  WriteName("first");
+  if (!Start(kWorkers, {"--config", file(), "--drain-timeout", "60s"})) return;
+  EXPECT_THAT(Reply(), HasSubstr("\r\nServer: first\r\n"));
+  HttpLoad load(address());
+  ASSERT_TRUE(load.WaitForRequests(100));
+
+  WriteName("second");
+  hello().Signal(SIGHUP);
+  ASSERT_NE(hello().WaitForLine(kReloaded), "");
+  ASSERT_NE(hello().WaitForLine(kOldEnded), "");
+  EXPECT_THAT(Reply(), HasSubstr("\r\nServer: second\r\n"));
+
+  const std::set<pid_t> workers = Workers();
+  Write("[http]\nserver_nam = \"third\"\n");
+  hello().Signal(SIGHUP);
+  EXPECT_THAT(hello().WaitForLine("hello: reload refused: "), HasSubstr("server_nam"));
+  EXPECT_THAT(Reply(), HasSubstr("\r\nServer: second\r\n"));
+  EXPECT_EQ(Workers(), workers);
+
+  // And it can be put right.
+  WriteName("fourth");
+  hello().Signal(SIGHUP);
+  ASSERT_NE(hello().WaitForLine(kReloaded), "");
+  ASSERT_NE(hello().WaitForLine(kOldEnded), "");
+  EXPECT_THAT(Reply(), HasSubstr("\r\nServer: fourth\r\n"));
+  const HttpLoad::Report report = load.Stop();
+  EXPECT_TRUE(report.clean()) << report.ToString();
+  ExpectCleanEnd();
+}
+
+TEST_P(ReloadConfigTest, SighupsInAHurryLoseNothing) {
+  if (!Start(kWorkers, {"--drain-timeout", "60s"})) return;
+  HttpLoad load(address());
+  ASSERT_TRUE(load.WaitForRequests(100));
+  for (int i = 0; i < 20; ++i) hello().Signal(SIGHUP);
+  ASSERT_NE(hello().WaitForLine(kReloaded), "");
+  ASSERT_TRUE(load.WaitForRequests(1000));
+  const HttpLoad::Report report = load.Stop();
+  EXPECT_TRUE(report.clean()) << report.ToString();
+  EXPECT_NE(Reply(), "");
+  ExpectCleanEnd();
+}
+
+TEST_P(ReloadConfigTest, SigtermDuringAReloadEndsTheProgram) {
+  if (!Start(kWorkers)) return;
+  hello().Signal(SIGHUP);
+  ExpectCleanEnd();
+}
+
+}  // namespace
+}  // namespace quintet::testing
