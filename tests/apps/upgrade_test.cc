@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <string>
@@ -64,6 +66,45 @@ TEST_P(UpgradeTest, AChainOfSuccessorsLosesNothing) {
   }
   ASSERT_EQ(::kill(program, SIGTERM), 0);
   EXPECT_EQ(HelloProcess::WaitForExitOf(program), 0);
+}
+
+TEST_P(UpgradeTest, ASecondSignalStartsNoSecondSuccessor) {
+  if (!Start(kWorkers, {"--drain-timeout", "60s"})) return;
+  HttpLoad load(address());
+  ASSERT_TRUE(load.WaitForRequests(100));
+  hello().Signal(SIGUSR2);
+  ASSERT_NE(hello().WaitForLine("starting a successor"), "");
+  // Refused, or, where the first has become ready by now, without effect: this program is ending.
+  hello().Signal(SIGUSR2);
+  hello().Signal(SIGHUP);
+  const pid_t successor = SuccessorIn(hello().WaitForLine(" is ready"));
+  ASSERT_GT(successor, 0);
+  EXPECT_EQ(hello().WaitForExit(), 0);
+  ASSERT_TRUE(load.WaitForRequests(100));
+  EXPECT_EQ(hello().CountLines("starting a successor"), 1U);
+  EXPECT_EQ(hello().CountLines(" is ready"), 1U);
+  const HttpLoad::Report report = load.Stop();
+  EXPECT_TRUE(report.clean()) << report.ToString();
+  ASSERT_EQ(::kill(successor, SIGTERM), 0);
+  EXPECT_EQ(HelloProcess::WaitForExitOf(successor), 0);
+}
+
+TEST_P(UpgradeTest, ASuccessorThatCannotServeChangesNothing) {
+  char directory[] = "/tmp/quintet_upgrade_test_XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  const std::string config = std::string(directory) + "/hello.toml";
+  std::ofstream(config) << "[http]\nserver_name = \"good\"\n";
+  if (!Start(kWorkers, {"--config", config})) return;
+  HttpLoad load(address());
+  ASSERT_TRUE(load.WaitForRequests(100));
+  std::ofstream(config) << "[http]\nserver_nam = \"bad\"\n";
+  hello().Signal(SIGUSR2);
+  EXPECT_NE(hello().WaitForLine("has ended before it was ready"), "");
+  ASSERT_TRUE(load.WaitForRequests(100));
+  const HttpLoad::Report report = load.Stop();
+  EXPECT_TRUE(report.clean()) << report.ToString();
+  std::filesystem::remove_all(directory);
+  ExpectCleanEnd();
 }
 
 }  // namespace
