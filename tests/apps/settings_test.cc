@@ -76,12 +76,12 @@ std::vector<std::string> Values(const Config& config) {
   return values;
 }
 
-// For each setting a value that is not its default and breaks no rule.
+// For each setting a value that is not its default and, by itself, breaks no rule.
 std::string OtherValue(const Setting& setting) {
   if (setting.flag == "listen") return "[::1]:81";
   if (setting.flag == "backend") return "poll";
   if (setting.flag == "listen-policy") return "handoff";
-  if (setting.flag == "listen-steer") return "none";  // cpu goes with reuseport only
+  if (setting.flag == "listen-steer") return "cpu";
   if (setting.flag == "pin") return "false";
   if (setting.flag == "worker-kind") return "process";
   if (setting.flag == "daemon") return "true";
@@ -407,6 +407,8 @@ TEST_F(SettingsTest, SettingsMustFitTogether) {
 TEST_F(SettingsTest, PrintedConfigurationReadsBackTheSame) {
   std::vector<std::string> arguments;
   for (const Setting& setting : Settings()) {
+    // Steering goes with its default only.
+    if (setting.flag == "listen-policy") continue;
     arguments.push_back("--" + setting.flag + "=" + OtherValue(setting));
   }
   arguments.push_back("--listen=unix:/tmp/\"quoted\\\n");
