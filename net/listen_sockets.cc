@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,8 +64,8 @@ absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Open(
   if (absl::Status status = Check(options); !status.ok()) return status;
   std::shared_ptr<ListenSockets> set(new ListenSockets(options));
   for (const Address& address : options.addresses) set->places_.push_back({address, address});
-  absl::Status status = set->Inherit(inherited);
-  if (status.ok()) status = set->Fill();
+  set->Inherit(inherited);
+  absl::Status status = set->Fill();
   if (status.ok()) status = set->Listen();
   if (!status.ok()) return status;
   return set;
@@ -77,9 +76,8 @@ absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Change(
   if (absl::Status status = Check(options); !status.ok()) return status;
   std::shared_ptr<ListenSockets> set(new ListenSockets(options));
   for (const Address& address : options.addresses) set->places_.push_back({address, address});
-  absl::Status status = set->Share(*this);
-  if (status.ok()) status = set->Fill();
-  if (!status.ok()) return status;
+  set->Share(*this);
+  if (absl::Status status = set->Fill(); !status.ok()) return status;
   return set;
 }
 
@@ -94,7 +92,7 @@ void ListenSockets::Add(size_t place, std::shared_ptr<Socket> socket,
   sockets_.push_back({std::move(socket), std::move(listens), place, places_[place].sockets++});
 }
 
-absl::Status ListenSockets::Inherit(std::vector<InheritedSocket>& inherited) {
+void ListenSockets::Inherit(std::vector<InheritedSocket>& inherited) {
   for (InheritedSocket& each : inherited) {
     const auto place = std::find_if(places_.begin(), places_.end(), [&](const Place& candidate) {
       // Of port 0, any will do.
@@ -112,10 +110,9 @@ absl::Status ListenSockets::Inherit(std::vector<InheritedSocket>& inherited) {
     Add(static_cast<size_t>(place - places_.begin()),
         std::make_shared<Socket>(std::move(each.socket)), std::make_shared<bool>(true));
   }
-  return absl::OkStatus();
 }
 
-absl::Status ListenSockets::Share(const ListenSockets& other) {
+void ListenSockets::Share(const ListenSockets& other) {
   for (size_t i = 0; i < places_.size(); ++i) {
     const auto same =
         std::find_if(other.places_.begin(), other.places_.end(), [&](const Place& candidate) {
@@ -130,7 +127,6 @@ absl::Status ListenSockets::Share(const ListenSockets& other) {
       if (bound.address == index) Add(i, bound.socket, bound.listens);
     }
   }
-  return absl::OkStatus();
 }
 
 absl::Status ListenSockets::Fill() {

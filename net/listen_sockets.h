@@ -104,8 +104,8 @@ class ListenSockets {
   static absl::Status Check(const ListenSocketsOptions& options);
   size_t Wanted(const Place& place) const;
   void Add(size_t place, std::shared_ptr<Socket> socket, std::shared_ptr<bool> listens);
-  absl::Status Inherit(std::vector<InheritedSocket>& inherited);
-  absl::Status Share(const ListenSockets& other);
+  void Inherit(std::vector<InheritedSocket>& inherited);
+  void Share(const ListenSockets& other);
   absl::Status Fill();
   absl::Status BindFirst(size_t place);
   absl::Status Steer() const;

@@ -62,7 +62,6 @@ class SuccessorReport {
 
   // Whether there is a predecessor who waits.
   bool valid() const { return socket_.valid(); }
-  int fd() const { return socket_.fd(); }
   // This program serves. Once; without it, the predecessor learns from the end of this process that
   // it has failed.
   void Ready();
