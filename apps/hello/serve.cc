@@ -5,6 +5,7 @@
 
 #include <array>
 #include <climits>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -128,10 +129,16 @@ absl::StatusOr<Service> Run::Load() {
   auto service = CreateHelloService(config.http);
   if (!service.ok()) return service.status();
   next_ = config;
+  std::function<absl::Status(size_t)> start_worker;
+  if (config.worker_kind == WorkerKind::kProcess) {
+    // Forked before the reload is accepted, and so before this process opens the file anew.
+    start_worker = [config](size_t) { return OpenLog(config); };
+  }
   return Service{.server = config.server,
                  .kind = config.worker_kind,
                  .start_timeout = config.start_timeout,
-                 .sessions = *std::move(service)};
+                 .sessions = *std::move(service),
+                 .start_worker = std::move(start_worker)};
 }
 
 void Run::Tell(const absl::Status& status) {
