@@ -51,7 +51,8 @@ bool Acceptor::Give(Socket& socket) {
   std::vector<std::pair<uint64_t, Taker*>> order;
   for (size_t i = 0; i < takers_.size(); ++i) {
     Taker* const taker = takers_[(next_ + i) % takers_.size()];
-    if (!taker->full()) order.emplace_back(taker->load(), taker);
+    // At the end nobody waits for room: those that are full come to their end, too.
+    if (finishing_ || !taker->full()) order.emplace_back(taker->load(), taker);
   }
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -75,6 +76,8 @@ void Acceptor::Retry() {
   loop_.Cancel(retry_timer_);
   resting_ = false;
   while (!waiting_.empty() && Give(waiting_.front())) waiting_.pop_front();
+  // Nobody is left, and nobody will come.
+  if (finishing_ && takers_.empty()) waiting_.clear();
   if (!waiting_.empty()) return Rest();
   if (finishing_) return FinishIfDone();
   for (const ListenerPtr& listener : listeners_) listener->Resume();

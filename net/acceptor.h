@@ -61,8 +61,8 @@ class Acceptor {
 
   // Starts accepting from every socket of the set. Errors: those of Listener::Create().
   absl::Status Start(const ListenSockets& sockets);
-  // Stops for good; `on_finished` is called when the last connection has been given away. A second
-  // call replaces it.
+  // Stops for good; `on_finished` is called when the last connection has been given away, to takers
+  // above their limit if need be, or dropped where there are no takers. A second call replaces it.
   void Finish(std::function<void()> on_finished);
 
   // Takers are the caller's. One that is removed gets nothing more.

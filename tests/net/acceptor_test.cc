@@ -164,5 +164,25 @@ TEST_P(AcceptorTest, FinishGivesAwayWhatItTookFirst) {
   EXPECT_GT(Given(), 0U);
 }
 
+TEST_P(AcceptorTest, FinishWaitsNeitherForRoomNorForTakersThatAreGone) {
+  for (FakeTaker& taker : takers_) acceptor_->Remove(&taker);
+  FakeTaker limited(/*max_connections=*/1);
+  acceptor_->Add(&limited);
+  Connect(2);
+  ASSERT_TRUE(TurnUntil([&] { return limited.given.size() == 1; }));
+  for (int i = 0; i < 3; ++i) loop().RunOnce(Acceptor::kRetryInterval);
+  bool finished = false;
+  acceptor_->Finish([&] { finished = true; });
+  EXPECT_TRUE(TurnUntil([&] { return finished; })) << "it waits for room";
+
+  acceptor_ = std::make_unique<Acceptor>(loop());
+  ASSERT_TRUE(acceptor_->Start(*sockets_).ok());
+  Connect(1);
+  for (int i = 0; i < 3; ++i) loop().RunOnce(Acceptor::kRetryInterval);
+  finished = false;
+  acceptor_->Finish([&] { finished = true; });
+  EXPECT_TRUE(TurnUntil([&] { return finished; })) << "it waits for takers";
+}
+
 }  // namespace
 }  // namespace quintet::testing
