@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "tests/apps/operations_fixture.h"
@@ -40,6 +42,15 @@ std::set<std::string> ListeningInodes() {
   return inodes;
 }
 
+// Whether a descriptor's target, "socket:[INODE]", is one of those.
+bool IsListening(std::string_view target, const std::set<std::string>& inodes) {
+  constexpr std::string_view kPrefix = "socket:[";
+  if (!target.starts_with(kPrefix)) return false;
+  target.remove_prefix(kPrefix.size());
+  target.remove_suffix(1);
+  return inodes.contains(std::string(target));
+}
+
 class ProcessHygieneTest : public OperationsTest {
  protected:
   // Kills one worker and waits until another serves in its place.
@@ -60,6 +71,18 @@ class ProcessHygieneTest : public OperationsTest {
     EXPECT_TRUE(hello().WaitForLines(absl::StrCat("is serving (pid ", *now.begin(), ")"), 1));
   }
 
+  // A worker has every listening socket, and a second descriptor of those it accepts from.
+  static size_t ListeningDescriptorsWhenAllServe() {
+    if (GetParam().policy == "reuseport") return kWorkers + 1;
+    return GetParam().policy == "handoff" ? 1 : 2;
+  }
+  static size_t ListeningDescriptors(pid_t pid) {
+    const std::set<std::string> listening = ListeningInodes();
+    size_t count = 0;
+    for (const auto& [fd, target] : OpenDescriptors(pid)) count += IsListening(target, listening);
+    return count;
+  }
+
   // The descriptors of `pid` that `other` has too, as one and the same open file, by what they are.
   static std::map<int, std::string> SharedWith(pid_t other, pid_t pid) {
     std::map<int, std::string> shared;
@@ -76,12 +99,7 @@ class ProcessHygieneTest : public OperationsTest {
   static std::map<int, std::string> SharedForNoReason(pid_t other, pid_t pid) {
     const std::set<std::string> listening = ListeningInodes();
     std::map<int, std::string> shared = SharedWith(other, pid);
-    std::erase_if(shared, [&](const auto& entry) {
-      const std::string& target = entry.second;
-      const std::string prefix = "socket:[";
-      return target.starts_with(prefix) &&
-             listening.contains(target.substr(prefix.size(), target.size() - prefix.size() - 1));
-    });
+    std::erase_if(shared, [&](const auto& entry) { return IsListening(entry.second, listening); });
     return shared;
   }
 };
@@ -137,20 +155,19 @@ TEST_P(ProcessHygieneTest, WorkersHaveNothingOfTheSupervisorOrOfOneAnother) {
 
 TEST_P(ProcessHygieneTest, LateWorkersHaveWhatTheFirstOnesHad) {
   if (!Start(kWorkers)) return;
-  std::set<std::map<std::string, int>> first;
   const auto tables = [this] {
     std::set<std::map<std::string, int>> kinds;
     for (const pid_t worker : Workers()) kinds.insert(DescriptorKinds(worker));
     return kinds;
   };
-  // Until they have all been told what to accept from.
-  int looks_alike = 0;
+  // Until each has been told what to accept from, and what served in its place has been given back.
   ASSERT_TRUE(Eventually([&] {
-    const auto now = tables();
-    looks_alike = now == first ? looks_alike + 1 : 0;
-    first = now;
-    return looks_alike == 40;
-  }));
+    const std::set<pid_t> workers = Workers();
+    return std::all_of(workers.begin(), workers.end(), [this](pid_t worker) {
+      return ListeningDescriptors(worker) == ListeningDescriptorsWhenAllServe();
+    });
+  })) << ::testing::PrintToString(tables());
+  const std::set<std::map<std::string, int>> first = tables();
   const int deaths = Scaled(16);
   for (int death = 0; death < deaths; ++death) ASSERT_NO_FATAL_FAILURE(ReplaceAWorker());
   EXPECT_TRUE(Eventually([&] { return tables() == first; }))
