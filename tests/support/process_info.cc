@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 
 #include "tests/support/descriptors.h"
 
@@ -23,7 +22,10 @@ struct Stat {
 // "PID (name) state parent ...", where the name may hold anything.
 Stat ReadStat(const std::string& pid) {
   std::ifstream file("/proc/" + pid + "/stat");
-  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::string line;
+  // A process may end between open(2) and read(2), which then says ESRCH: getline() takes that for
+  // the end, an iterator would throw.
+  std::getline(file, line, '\0');
   const size_t name_end = line.rfind(')');
   if (name_end == std::string::npos || name_end + 4 >= line.size()) return {};
   return {.state = line[name_end + 2], .parent = std::atoi(line.c_str() + name_end + 4)};
