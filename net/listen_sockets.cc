@@ -35,16 +35,18 @@ absl::StatusOr<Socket> BindPatiently(const Address& address, const ListenOptions
 
 class ListenSockets::File {
  public:
-  explicit File(std::string path) : path_(std::move(path)), owner_(::getpid()) {}
+  // Somebody else's, until Own().
+  explicit File(std::string path) : path_(std::move(path)) {}
   ~File() {
-    if (owner_ == ::getpid()) ::unlink(path_.c_str());
+    if (owned()) ::unlink(path_.c_str());
   }
+  void Own() { owner_ = ::getpid(); }
   void Disown() { owner_ = 0; }
   bool owned() const { return owner_ == ::getpid(); }
 
  private:
   const std::string path_;
-  pid_t owner_;
+  pid_t owner_ = 0;
 };
 
 absl::Status ListenSockets::Check(const ListenSocketsOptions& options) {
@@ -160,7 +162,10 @@ absl::Status ListenSockets::BindFirst(size_t i) {
   if (!local.ok()) return local.status();
   place.bound = *local;
   const std::string path(place.bound.unix_path());
-  if (!path.empty()) place.file = std::make_shared<File>(path);
+  if (!path.empty()) {
+    place.file = std::make_shared<File>(path);
+    place.file->Own();
+  }
   Add(i, std::make_shared<Socket>(*std::move(socket)), std::make_shared<bool>(false));
   return absl::OkStatus();
 }
@@ -250,6 +255,12 @@ std::vector<ListenSockets::Descriptor> ListenSockets::descriptors() const {
     result.push_back({bound.socket->fd(), std::string(owned ? kOwned : "quintet")});
   }
   return result;
+}
+
+void ListenSockets::OwnFiles() {
+  for (const Place& place : places_) {
+    if (place.file != nullptr) place.file->Own();
+  }
 }
 
 void ListenSockets::DisownFiles() {

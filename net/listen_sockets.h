@@ -37,7 +37,7 @@ struct ListenSocketsOptions {
 class ListenSockets {
  public:
   // The name under which a socket travels to a successor who is to remove the file of its address
-  // (LISTEN_FDNAMES, sd_listen_fds_with_names(3)).
+  // once it has taken over, see OwnFiles() (LISTEN_FDNAMES, sd_listen_fds_with_names(3)).
   static constexpr std::string_view kOwned = "quintet-owned";
 
   // Binds every address, and listens. `inherited` are used where their addresses are asked for, as
@@ -79,7 +79,12 @@ class ListenSockets {
     std::string name;
   };
   std::vector<Descriptor> descriptors() const;
-  // From now on the files of Unix sockets are another process's to remove.
+  // The file of a Unix socket is removed by the process that bound it, with the last set that
+  // listens there. Of a socket inherited as kOwned it is this process's to remove from OwnFiles()
+  // on, which a successor calls when it serves: if it fails before, its predecessor goes on with
+  // the file. Files of other inherited sockets stay.
+  void OwnFiles();
+  // From now on the files are another process's to remove.
   void DisownFiles();
 
  private:

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "net/errno_status.h"
 #include "net/inherited_sockets.h"
 #include "net/socket_handover.h"
+#include "net/unique_fd.h"
 
 namespace quintet {
 namespace {
@@ -39,6 +41,32 @@ constexpr int kCannotExecute = 127;  // as shells have it
   if (::dup2(aside, handover.end()) < 0) ::_exit(kCannotExecute);
   ::execve(arguments[0], arguments, handover.environment());
   ::_exit(kCannotExecute);
+}
+
+// Starts a process that is no child of this one, and calls `execute` in it, which does not return.
+// Returns its id. Errors: ResourceExhausted.
+template <typename Execute>
+absl::StatusOr<pid_t> ForkTwice(const Execute& execute) {
+  // The child tells the id of the grandchild as the value of a counter.
+  const UniqueFd counter(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!counter.valid()) return ErrnoStatus(errno, "eventfd for a successor");
+  const pid_t child = ::fork();
+  if (child < 0) return ErrnoStatus(errno, "fork");
+  if (child == 0) {
+    const pid_t grandchild = ::fork();
+    if (grandchild == 0) execute();
+    // As in the grandchild, only async-signal-safe functions.
+    const auto value = static_cast<eventfd_t>(grandchild);
+    const bool told = grandchild > 0 && ::write(counter.get(), &value, sizeof(value)) > 0;
+    ::_exit(told ? EXIT_SUCCESS : EXIT_FAILURE);
+  }
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  eventfd_t grandchild = 0;
+  if (::eventfd_read(counter.get(), &grandchild) != 0) {
+    return absl::ResourceExhaustedError("fork of a successor failed");
+  }
+  return static_cast<pid_t>(grandchild);
 }
 
 std::vector<std::string> Environment() {
@@ -83,20 +111,20 @@ absl::StatusOr<std::unique_ptr<Successor>> Successor::Start(
   if (!watch.ok()) return watch.status();
   successor->watcher_ = *std::move(watch);
 
-  const pid_t child = ::fork();
-  if (child < 0) return ErrnoStatus(errno, "fork");
-  if (child == 0) {
-    const pid_t grandchild = ::fork();
-    if (grandchild != 0) ::_exit(grandchild < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-    Execute(*handover, theirs.fd(), argument_pointers.data());
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS) {
-    return absl::ResourceExhaustedError("fork of a successor failed");
-  }
+  const auto started =
+      ForkTwice([&] { Execute(*handover, theirs.fd(), argument_pointers.data()); });
+  if (!started.ok()) return started.status();
+  successor->started_pid_ = *started;
   return successor;
+}
+
+Successor::~Successor() {
+  if (watcher_ != nullptr) Kill(SIGTERM);
+}
+
+void Successor::Kill(int signo) const {
+  if (started_pid_ > 0) ::kill(started_pid_, signo);
+  if (said_pid_ > 0 && said_pid_ != started_pid_) ::kill(said_pid_, signo);
 }
 
 void Successor::OnReadable() {
@@ -107,7 +135,7 @@ void Successor::OnReadable() {
     said_.append(bytes, static_cast<size_t>(count));
     const std::string_view first = std::string_view(said_).substr(0, said_.find('\n'));
     if (first.size() < said_.size()) {
-      std::from_chars(first.data(), first.data() + first.size(), pid_);
+      std::from_chars(first.data(), first.data() + first.size(), said_pid_);
     }
     if (!said_.ends_with(kReady)) return;
   }
@@ -115,7 +143,7 @@ void Successor::OnReadable() {
   // Each may destroy this.
   if (count > 0) {
     const auto on_ready = events_.on_ready;
-    on_ready(pid_);
+    on_ready(pid());
   } else {
     const auto on_failed = events_.on_failed;
     on_failed();

@@ -20,9 +20,10 @@ namespace quintet {
 // Starts the program and watches over it until it serves. Loop's thread only.
 //
 // The program finds the sockets as sd_listen_fds(3) has it, and in QUINTET_READY_FD the descriptor
-// of a socket on which it says its process id, and when it serves (SuccessorReport). It is no child
-// of this process, but is given to the init process or the next subreaper: a service manager that
-// has an eye on its children takes it for one of its own.
+// of a socket on which it says its process id, and when it serves (SuccessorReport). It may be a
+// wrapper, such as a shell script, that starts the one who says so. It is no child of this process,
+// but is given to the init process or the next subreaper: a service manager that has an eye on its
+// children takes it for one of its own.
 class Successor {
  public:
   struct Events {
@@ -31,14 +32,22 @@ class Successor {
     std::function<void()> on_failed;
   };
 
-  // `arguments[0]` is the path of the program. Both events may destroy the object. Errors:
+  // `arguments[0]` is the path of the program. One event comes, and may destroy the object. Errors:
   // ResourceExhausted (descriptors, processes).
   static absl::StatusOr<std::unique_ptr<Successor>> Start(
       EventLoop& loop, const std::vector<std::string>& arguments, const ListenSockets& sockets,
       const std::vector<std::string>& further_environment, Events events);
 
-  // 0 until it has said its first word.
-  pid_t pid() const { return pid_; }
+  // Sends SIGTERM, as Kill() does, where neither event has come.
+  ~Successor();
+  Successor(const Successor&) = delete;
+  Successor& operator=(const Successor&) = delete;
+
+  // The process that was started, until another says that it is the successor.
+  pid_t pid() const { return said_pid_ > 0 ? said_pid_ : started_pid_; }
+  // Signals the process that was started, and the other that is the successor. Before an event: who
+  // has ended may have left its number to a stranger.
+  void Kill(int signo) const;
 
  private:
   explicit Successor(Events events) : events_(std::move(events)) {}
@@ -47,9 +56,10 @@ class Successor {
 
   const Events events_;
   Socket socket_;
-  WatcherPtr watcher_;
+  WatcherPtr watcher_;  // null once an event has come
   std::string said_;
-  pid_t pid_ = 0;
+  pid_t started_pid_ = 0;
+  pid_t said_pid_ = 0;  // 0 until it has said its first word
 };
 
 // In the new program: tells the predecessor. Without one, does nothing.

@@ -150,6 +150,8 @@ void Supervisor::OnReady(Generation* generation) {
     if (state_ != State::kStarting) return;
     state_ = State::kServing;
     if (options_.on_serving) options_.on_serving();
+    // The predecessor, which has been told by now, gives them up.
+    sockets_->OwnFiles();
     if (std::exchange(reload_again_, false)) OnReload();
     return;
   }
@@ -258,20 +260,22 @@ void Supervisor::OnUpgrade() {
   auto successor = Successor::Start(
       *loop_, options_.program, *sockets_, options_.program_environment,
       {.on_ready = [this](pid_t pid) { OnSuccessorReady(pid); },
-       .on_failed =
-           [this] {
-             EndSuccessor();
-             Log(LogLevel::kError, "the successor has ended before it was ready; going on");
-           }});
+       .on_failed = [this] { OnSuccessorFailed("has ended before it was ready"); }});
   if (!successor.ok()) return refuse(std::string(successor.status().message()).c_str());
   successor_ = *std::move(successor);
   Log(LogLevel::kInfo, "starting a successor");
   successor_timer_ = loop_->RunAfter(service_.start_timeout, [this] {
-    Log(LogLevel::kError, "the successor was not ready in time");
-    // Its end tells the rest. One that has not even said who it is cannot be reached, and shows
-    // itself later, if ever.
-    if (successor_->pid() > 0) ::kill(successor_->pid(), SIGKILL);
+    successor_->Kill(SIGKILL);
+    // Its end is not waited for: before that, it could still be read that it is ready.
+    OnSuccessorFailed("was not ready in time");
   });
+}
+
+void Supervisor::OnSuccessorFailed(const char* how) {
+  EndSuccessor();
+  Log(LogLevel::kError, absl::StrCat("the successor ", how, "; going on"));
+  // Its workers may have accepted already.
+  LookAgain();
 }
 
 void Supervisor::EndSuccessor() {
@@ -293,7 +297,6 @@ void Supervisor::End(const DrainPlan& plan) {
   if (state_ != State::kEnding) {
     state_ = State::kEnding;
     if (plan.stopping && options_.on_stopping) options_.on_stopping();
-    if (successor_ != nullptr && successor_->pid() > 0) ::kill(successor_->pid(), SIGTERM);
     EndSuccessor();
     starting_.reset();
     next_sockets_.reset();

@@ -127,6 +127,7 @@ class Supervisor {
   // Upgrades.
   void OnUpgrade();
   void EndSuccessor();
+  void OnSuccessorFailed(const char* how);
   void OnSuccessorReady(pid_t pid);
 
   // The end.

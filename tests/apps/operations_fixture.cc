@@ -85,12 +85,12 @@ void OperationsTest::TearDown() {
 bool OperationsTest::Start(int workers, const std::vector<std::string>& more,
                            const ChildProcess::Options& options) {
   std::vector<std::string> arguments = {
-      "--listen",        "127.0.0.1:0",
       "--backend",       std::string(BackendName(GetParam().backend)),
       "--worker-kind",   GetParam().worker_kind,
       "--listen-policy", GetParam().policy,
       "--shards",        absl::StrCat(workers),
       "--pin=false"};
+  if (!listen.empty()) arguments.insert(arguments.end(), {"--listen", listen});
   arguments.insert(arguments.end(), more.begin(), more.end());
   hello_ = std::make_unique<HelloProcess>(arguments, options);
   if (hello_->started()) return true;
@@ -129,6 +129,29 @@ bool OperationsTest::Eventually(const std::function<bool()>& done) {
 void OperationsTest::ExpectCleanEnd() {
   hello_->Signal(SIGTERM);
   EXPECT_EQ(hello_->WaitForExit(), 0);
+}
+
+void OperationsTest::ExpectCleanEndOf(pid_t successor) {
+  ASSERT_EQ(::kill(successor, SIGTERM), 0);
+  EXPECT_EQ(HelloProcess::WaitForExitOf(successor), 0);
+}
+
+// "hello: successor 123 is ready".
+pid_t OperationsTest::WaitForSuccessor() {
+  const std::string line = hello_->WaitForLine(" is ready");
+  const std::string before = "successor ";
+  const size_t at = line.find(before);
+  return at == std::string::npos ? 0 : std::atoi(line.c_str() + at + before.size());
+}
+
+pid_t OperationsTest::Upgrade(pid_t program) {
+  EXPECT_EQ(::kill(program, SIGUSR2), 0);
+  const pid_t successor = WaitForSuccessor();
+  EXPECT_NE(successor, program);
+  // Who was started by the test is its child already, and known to be.
+  const bool first = program == hello_->pid();
+  EXPECT_EQ(first ? hello_->WaitForExit() : HelloProcess::WaitForExitOf(program), 0);
+  return successor;
 }
 
 uint64_t OperationsTest::Random(uint64_t at_least, uint64_t at_most) {

@@ -49,11 +49,13 @@ class OperationsTest : public DescriptorLeakTest, public ::testing::WithParamInt
   void SetUp() override;
   void TearDown() override;
 
-  // Starts hello on a free port of 127.0.0.1, as the parameter says, with `workers` workers that
-  // are not pinned and more arguments. False, and the test has been skipped or has failed, when it
-  // does not serve: a policy that the backend does not have is skipped.
+  // Starts hello on `listen`, as the parameter says, with `workers` workers that are not pinned and
+  // more arguments. False, and the test has been skipped or has failed, when it does not serve: a
+  // policy that the backend does not have is skipped.
   [[nodiscard]] bool Start(int workers, const std::vector<std::string>& more = {},
                            const ChildProcess::Options& options = {});
+  // An address; empty: the configuration says it.
+  std::string listen = "127.0.0.1:0";
 
   HelloProcess& hello() { return *hello_; }
   const Address& address() const { return hello_->addresses().front(); }
@@ -66,6 +68,15 @@ class OperationsTest : public DescriptorLeakTest, public ::testing::WithParamInt
   [[nodiscard]] static bool Eventually(const std::function<bool()>& done);
   // SIGTERM: the program ends, and with 0.
   void ExpectCleanEnd();
+  // The same for a successor.
+  static void ExpectCleanEndOf(pid_t successor);
+
+  // Waits for the line which says that a successor is ready, and returns its id; 0, and the test
+  // has failed, when it does not come.
+  pid_t WaitForSuccessor();
+  // SIGUSR2 to `program`, which is hello or a successor of it: waits for the successor, then for
+  // the end of `program`. As WaitForSuccessor().
+  pid_t Upgrade(pid_t program);
 
   // Of a seed that is printed; QUINTET_TEST_SEED sets it.
   uint64_t Random(uint64_t at_least, uint64_t at_most);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/cores.h"
@@ -54,6 +55,16 @@ class ListenSocketsTest : public DescriptorLeakTest {
       while (Fd(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC))) ++counts.back();
     }
     return counts;
+  }
+  // What a successor makes of it that has the same addresses.
+  static std::shared_ptr<ListenSockets> Inherit(const ListenSockets& set) {
+    std::vector<InheritedSocket> inherited;
+    for (size_t i = 0; i < set.size(); ++i) {
+      inherited.push_back({*set.Duplicate(i), set.addresses()[0], set.descriptors()[i].name});
+    }
+    auto successor = ListenSockets::Open(set.options(), std::move(inherited));
+    EXPECT_TRUE(successor.ok()) << successor.status();
+    return successor.ok() ? *successor : nullptr;
   }
   std::string UnixPath() const {
     return ::testing::TempDir() + "/quintet_sockets_" + std::to_string(::getpid());
@@ -124,6 +135,44 @@ TEST_F(ListenSocketsTest, DisownedFilesStay) {
   struct stat info;
   EXPECT_EQ(::stat(UnixPath().c_str(), &info), 0);
   ::unlink(UnixPath().c_str());
+}
+
+TEST_F(ListenSocketsTest, FilesOfInheritedSocketsAreRemovedByWhomeverOwnsThem) {
+  addresses = {*Address::Parse("unix:" + UnixPath())};
+  const auto exists = [this] { return ::access(UnixPath().c_str(), F_OK) == 0; };
+  auto set = Open(Options(1));
+  for (int successor = 1; successor <= 2; ++successor) {
+    SCOPED_TRACE(successor);
+    {
+      auto failing = Inherit(*set);
+      EXPECT_NE(failing->descriptors()[0].name, ListenSockets::kOwned);
+    }
+    ASSERT_TRUE(exists()) << "one that does not serve has removed it";
+    auto next = Inherit(*set);
+    next->OwnFiles();
+    set->DisownFiles();
+    EXPECT_EQ(next->descriptors()[0].name, ListenSockets::kOwned);
+    set = std::move(next);
+    ASSERT_TRUE(exists()) << "the predecessor has removed it";
+  }
+  auto changed = set->Change(Options(2));
+  ASSERT_TRUE(changed.ok());
+  set.reset();
+  EXPECT_TRUE(Dial((*changed)->addresses()[0]));
+  changed->reset();
+  EXPECT_FALSE(exists()) << "nobody has removed it";
+}
+
+TEST_F(ListenSocketsTest, FilesOfAServiceManagerStay) {
+  addresses = {*Address::Parse("unix:" + UnixPath())};
+  auto manager = Open(Options(1));
+  manager->DisownFiles();
+  auto set = Inherit(*manager);
+  manager.reset();
+  set->OwnFiles();
+  EXPECT_NE(set->descriptors()[0].name, ListenSockets::kOwned);
+  set.reset();
+  EXPECT_EQ(::unlink(UnixPath().c_str()), 0);
 }
 
 TEST_F(ListenSocketsTest, AnAddressInUseIsNamed) {
