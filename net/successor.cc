@@ -127,6 +127,11 @@ void Successor::Kill(int signo) const {
   if (said_pid_ > 0 && said_pid_ != started_pid_) ::kill(said_pid_, signo);
 }
 
+void Successor::TellLeft() const {
+  // What it is does not matter, nor that one is lost where there are many.
+  [[maybe_unused]] const ssize_t sent = ::send(socket_.fd(), "\n", 1, MSG_NOSIGNAL);
+}
+
 void Successor::OnReadable() {
   char bytes[64];
   const ssize_t count = ::read(socket_.fd(), bytes, sizeof(bytes));
@@ -169,12 +174,28 @@ absl::StatusOr<SuccessorReport> SuccessorReport::TakeFromEnvironment() {
   return report;
 }
 
-void SuccessorReport::Ready() {
-  if (!socket_.valid()) return;
+absl::Status SuccessorReport::Ready(EventLoop& loop, std::function<void()> on_left) {
+  if (!socket_.valid()) return absl::OkStatus();
   const std::string_view word = kReady.substr(1);
   [[maybe_unused]] const ssize_t sent =
       ::send(socket_.fd(), word.data(), word.size(), MSG_NOSIGNAL);
-  socket_.Reset();
+  on_left_ = std::move(on_left);
+  auto watch = loop.Watch(socket_.fd(), Readiness::kReadable, Trigger::kLevel,
+                          [this](Readiness) { OnReadable(); });
+  if (!watch.ok()) return watch.status();
+  watcher_ = *std::move(watch);
+  return absl::OkStatus();
+}
+
+void SuccessorReport::OnReadable() {
+  char bytes[64];
+  const ssize_t count = ::recv(socket_.fd(), bytes, sizeof(bytes), MSG_DONTWAIT);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0) {
+    watcher_.reset();
+    socket_.Reset();
+  }
+  on_left_();
 }
 
 }  // namespace quintet

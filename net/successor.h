@@ -48,6 +48,8 @@ class Successor {
   // Signals the process that was started, and the other that is the successor. Before an event: who
   // has ended may have left its number to a stranger.
   void Kill(int signo) const;
+  // To one that is ready: a worker of this program has stopped accepting.
+  void TellLeft() const;
 
  private:
   explicit Successor(Events events) : events_(std::move(events)) {}
@@ -72,12 +74,19 @@ class SuccessorReport {
 
   // Whether there is a predecessor who waits.
   bool valid() const { return socket_.valid(); }
-  // This program serves. Once; without it, the predecessor learns from the end of this process that
-  // it has failed.
-  void Ready();
+  // This program serves. Once, on the loop's thread, and not to be moved from then on. Without it,
+  // the predecessor learns from the end of this process that it has failed. `on_left` is called
+  // when workers of the predecessor have stopped accepting from the sockets that both share, and a
+  // last time when it has ended. Errors: those of EventLoop::Watch(); the predecessor has been
+  // told.
+  absl::Status Ready(EventLoop& loop, std::function<void()> on_left);
 
  private:
+  void OnReadable();
+
   Socket socket_;
+  std::function<void()> on_left_;
+  WatcherPtr watcher_;
 };
 
 }  // namespace quintet

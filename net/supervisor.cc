@@ -150,8 +150,7 @@ void Supervisor::OnReady(Generation* generation) {
     if (state_ != State::kStarting) return;
     state_ = State::kServing;
     if (options_.on_serving) options_.on_serving();
-    // The predecessor, which has been told by now, gives them up.
-    sockets_->OwnFiles();
+    TellPredecessor();
     if (std::exchange(reload_again_, false)) OnReload();
     return;
   }
@@ -166,6 +165,13 @@ void Supervisor::OnReady(Generation* generation) {
   std::unique_ptr<Generation> old = std::exchange(serving_, std::move(starting_));
   Retire(std::move(old), plan);
   EndReload(absl::OkStatus());
+}
+
+void Supervisor::TellPredecessor() {
+  const absl::Status status = options_.predecessor.Ready(*loop_, [this] { LookAgain(); });
+  if (!status.ok()) Log(LogLevel::kWarning, std::string(status.message()));
+  // Where there is one, it gives them up.
+  sockets_->OwnFiles();
 }
 
 void Supervisor::OnFailed(Generation* generation, absl::Status status) {
@@ -194,6 +200,7 @@ void Supervisor::Retire(std::unique_ptr<Generation> generation, const DrainPlan&
 // Somebody has stopped accepting from a socket that those who serve accept from, too, and may have
 // been woken for a connection that he did not take.
 void Supervisor::LookAgain() {
+  if (succeeded_ != nullptr) return succeeded_->TellLeft();
   for (const TimerHandle timer : std::exchange(look_timers_, {})) loop_->Cancel(timer);
   for (const Duration after : kLooks) {
     look_timers_.push_back(loop_->RunAfter(after, [this] {
@@ -284,7 +291,9 @@ void Supervisor::EndSuccessor() {
 }
 
 void Supervisor::OnSuccessorReady(pid_t pid) {
-  EndSuccessor();
+  loop_->Cancel(successor_timer_);
+  // It is to learn who leaves, and, when this one is gone, that all have.
+  succeeded_ = std::move(successor_);
   Log(LogLevel::kInfo, absl::StrCat("successor ", pid, " is ready"));
   sockets_->DisownFiles();
   if (options_.on_succeeded) options_.on_succeeded(pid);

@@ -39,6 +39,8 @@ struct SupervisorOptions {
   LogFunction log = LogToStderr;
   // Sockets of a service manager or a predecessor (TakeInheritedSockets()).
   std::vector<InheritedSocket> inherited = {};
+  // Who waits for this program to serve: told once it does, after `on_serving`.
+  SuccessorReport predecessor = {};
   // The path and the arguments of the program that SIGUSR2 starts; empty: none. `environment` is
   // set for it in addition, as "NAME=value".
   std::vector<std::string> program = {};
@@ -114,6 +116,7 @@ class Supervisor {
 
   // Generations.
   void OnReady(Generation* generation);
+  void TellPredecessor();
   void OnFailed(Generation* generation, absl::Status status);
   void OnEnded(Generation* generation);
   void Retire(std::unique_ptr<Generation> generation, const DrainPlan& plan);
@@ -148,7 +151,8 @@ class Supervisor {
   Service next_service_;
   std::shared_ptr<ListenSockets> next_sockets_;
   std::vector<std::unique_ptr<Generation>> leaving_;
-  std::unique_ptr<Successor> successor_;
+  std::unique_ptr<Successor> successor_;  // while it starts
+  std::unique_ptr<Successor> succeeded_;  // once it serves
   TimerHandle successor_timer_;
   std::vector<TimerHandle> look_timers_;
   State state_ = State::kStarting;

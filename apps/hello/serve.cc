@@ -77,6 +77,7 @@ class Run {
   std::vector<InheritedSocket> inherited_;
   NotifySocket manager_;
   SuccessorReport predecessor_;
+  bool succeeds_ = false;  // a predecessor, who waits
   std::optional<DaemonParent> parent_;
   std::optional<PidFile> pid_file_;
   std::unique_ptr<Supervisor> supervisor_;
@@ -89,6 +90,7 @@ absl::Status Run::TakeFromEnvironment() {
   auto predecessor = SuccessorReport::TakeFromEnvironment();
   if (!predecessor.ok()) return predecessor.status();
   predecessor_ = *std::move(predecessor);
+  succeeds_ = predecessor_.valid();
   auto manager = NotifySocket::TakeFromEnvironment();
   if (!manager.ok()) return manager.status();
   manager_ = *std::move(manager);
@@ -97,7 +99,7 @@ absl::Status Run::TakeFromEnvironment() {
 
 // A successor was started in the background.
 absl::Status Run::LeaveTerminal() {
-  if (!config_.process.daemon || predecessor_.valid()) return absl::OkStatus();
+  if (!config_.process.daemon || succeeds_) return absl::OkStatus();
   std::vector<int> keep;
   for (const InheritedSocket& each : inherited_) keep.push_back(each.socket.fd());
   auto parent = Daemonize(keep);
@@ -109,7 +111,7 @@ absl::Status Run::LeaveTerminal() {
 absl::Status Run::WritePidFile() {
   const std::string& path = config_.process.pid_file;
   if (path.empty()) return absl::OkStatus();
-  auto file = predecessor_.valid() ? PidFile::TakeOver(path) : PidFile::Create(path);
+  auto file = succeeds_ ? PidFile::TakeOver(path) : PidFile::Create(path);
   if (!file.ok()) return file.status();
   pid_file_.emplace(*std::move(file));
   return absl::OkStatus();
@@ -148,9 +150,8 @@ void Run::Tell(const absl::Status& status) {
 void Run::OnServing() {
   Log(LogLevel::kInfo, StartLine(*supervisor_));
   // A successor's file takes the place of its predecessor's only now.
-  if (predecessor_.valid()) Tell(WritePidFile());
+  if (succeeds_) Tell(WritePidFile());
   Tell(manager_.Ready());
-  predecessor_.Ready();
   if (!config_.process.daemon) return;
   if (parent_.has_value()) Tell(parent_->NotifyReady());
   Tell(DetachStreams(config_.process.log_file.empty() ? StandardError::kDetach
@@ -168,11 +169,13 @@ void Run::OnReloaded(bool done) {
 absl::Status Run::Serve(const std::vector<std::string>& arguments) {
   absl::Status status = TakeFromEnvironment();
   if (status.ok()) status = LeaveTerminal();
-  if (status.ok() && !predecessor_.valid()) status = WritePidFile();
+  if (status.ok() && !succeeds_) status = WritePidFile();
   if (status.ok()) status = OpenLog(config_);
   if (!status.ok()) return status;
 
-  SupervisorOptions options{.log = Log, .inherited = std::exchange(inherited_, {})};
+  SupervisorOptions options{.log = Log,
+                            .inherited = std::exchange(inherited_, {}),
+                            .predecessor = std::exchange(predecessor_, {})};
   if (std::string path = ProgramPath(); !path.empty()) {
     options.program = {std::move(path)};
     options.program.insert(options.program.end(), arguments.begin(), arguments.end());

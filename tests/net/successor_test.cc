@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,8 +13,10 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/support/descriptors.h"
+#include "tests/support/peers.h"
 
 namespace quintet::testing {
 namespace {
@@ -80,6 +84,8 @@ class SuccessorTest : public DescriptorLeakTest {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   }
 
+  EventLoop& loop() { return *loop_; }
+
   std::unique_ptr<Successor> successor;
   pid_t ready = 0;
   bool failed = false;
@@ -139,6 +145,42 @@ TEST_F(SuccessorTest, EndsWithItsWrapper) {
   EXPECT_EQ(EndOf(wrapper), 128 + SIGTERM);
   EXPECT_EQ(EndOf(wrapped), 128 + SIGTERM);
   EXPECT_EQ(ready, 0);
+}
+
+TEST_F(SuccessorTest, LearnsThatWorkersHaveLeft) {
+  // The socket does not block.
+  ASSERT_NO_FATAL_FAILURE(
+      StartShell("echo $$ >&$QUINTET_READY_FD; echo ready >&$QUINTET_READY_FD; tries=0; "
+                 "until read line <&$QUINTET_READY_FD; do "
+                 "tries=$((tries + 1)); [ $tries -gt 6000 ] && exit 8; sleep 0.01; done; exit 7"));
+  ASSERT_TRUE(RunUntil([this] { return ready != 0; }));
+  successor->TellLeft();
+  EXPECT_EQ(EndOf(ready), 7);
+}
+
+TEST_F(SuccessorTest, ReportsAndIsTold) {
+  SocketPair pair = MakeUnixPair();
+  // Which closes it.
+  const std::string fd = std::to_string(pair.ours.Release());
+  ASSERT_EQ(::setenv("QUINTET_READY_FD", fd.c_str(), 1), 0);
+  auto report = SuccessorReport::TakeFromEnvironment();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(::getenv("QUINTET_READY_FD"), nullptr);
+  ASSERT_TRUE(report->valid());
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  EXPECT_EQ(ReceiveExactly(pair.peer.get(), pid.size()), pid);
+  int told = 0;
+  ASSERT_TRUE(report->Ready(loop(), [&told] { ++told; }).ok());
+  EXPECT_EQ(ReceiveExactly(pair.peer.get(), 6), "ready\n");
+  loop().RunOnce(0ms);
+  EXPECT_EQ(told, 0);
+  ASSERT_TRUE(SendAll(pair.peer.get(), "\n"));
+  ASSERT_TRUE(RunUntil([&] { return told == 1; }));
+  ASSERT_EQ(::shutdown(pair.peer.get(), SHUT_RDWR), 0);
+  ASSERT_TRUE(RunUntil([&] { return told == 2; }));
+  EXPECT_FALSE(report->valid());
+  loop().RunOnce(0ms);
+  EXPECT_EQ(told, 2);
 }
 
 TEST_F(SuccessorTest, HasFailedWhereItCannotBeExecuted) {
