@@ -17,6 +17,7 @@
 #include "net/errno_status.h"
 #include "net/listen_sockets.h"
 #include "net/shard.h"
+#include "net/shard_taker.h"
 #include "net/socket.h"
 #include "net/worker_counters.h"
 
@@ -77,9 +78,6 @@ class Server::Impl {
   std::vector<ShardStats> Stats() const;
 
  private:
-  // Gives accepted connections to the loop of a shard.
-  class ShardTaker;
-
   bool threaded() const { return shards_.size() > 1; }
   bool hands_off() const { return threaded() && options_.policy == ListenPolicy::kHandoff; }
   std::shared_ptr<const ListenSockets> sockets() const;
@@ -116,23 +114,6 @@ class Server::Impl {
   size_t running_ = 0;  // shards whose thread has not said that it is done; control loop's
   std::atomic<bool> started_ = false;
   std::atomic<bool> abort_ = false;
-};
-
-class Server::Impl::ShardTaker final : public Acceptor::Taker {
- public:
-  ShardTaker(quintet::Shard& shard, size_t max_connections)
-      : Taker(shard.counters(), max_connections), shard_(shard) {}
-
- protected:
-  bool Take(Socket& socket) override {
-    return shard_.executor()->Post(
-        [shard = &shard_, taken = std::make_unique<Socket>(std::move(socket))]() mutable {
-          shard->Adopt(std::move(*taken));
-        });
-  }
-
- private:
-  quintet::Shard& shard_;
 };
 
 Server::Impl::Impl(ServerOptions options, std::shared_ptr<const ListenSockets> sockets,
