@@ -168,6 +168,9 @@ void WorkerChannel::Receive() {
     header.msg_controllen = control.bytes.size();
     const ssize_t bytes = ::recvmsg(socket_.fd(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (bytes < 0 && errno == EINTR) continue;
+    // The other end has gone with messages unread (unix(7)). The kernel says so first and once:
+    // what that end had sent is still in the queue, and behind it the end of file.
+    if (bytes < 0 && errno == ECONNRESET) continue;
     if (bytes < 0 && errno == EAGAIN) return;
     if (bytes < static_cast<ssize_t>(kHeadBytes)) {
       watcher_.reset();
@@ -175,6 +178,8 @@ void WorkerChannel::Receive() {
       return;
     }
     WorkerMessage message = Decode(packet, static_cast<size_t>(bytes));
+    // None, and MSG_CTRUNC, where this process may open no more descriptors: the kernel has dropped
+    // the one that came (recvmsg(2)).
     const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
     if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
       int fd;

@@ -109,5 +109,15 @@ TEST_P(WorkerChannelTest, TheEndIsToldAfterWhatWasSent) {
   b_->Send({.type = WorkerMessage::Type::kLeft});  // to nobody, and no signal
 }
 
+TEST_P(WorkerChannelTest, WhatWasSentArrivesAlsoFromOneThatHasNotReadEverything) {
+  a_->Send({.type = WorkerMessage::Type::kLook});
+  b_->Send({.type = WorkerMessage::Type::kFailed, .text = "goodbye"});
+  b_->Send({.type = WorkerMessage::Type::kLeft});
+  b_.reset();
+  ASSERT_TRUE(TurnUntil([&] { return a_ended_; }));
+  ASSERT_EQ(at_a_.size(), 2U);
+  EXPECT_EQ(at_a_[0].text, "goodbye");
+}
+
 }  // namespace
 }  // namespace quintet::testing
