@@ -1,32 +1,15 @@
 #include "net/process_generation.h"
 
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "net/worker_main.h"
 
 namespace quintet {
-namespace {
-
-// Counters that children write and this process reads; null where there is no memory.
-std::shared_ptr<WorkerCounters[]> CreateSharedCounters(size_t count) {
-  const size_t bytes = count * sizeof(WorkerCounters);
-  void* const memory =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
-  auto* const counters = static_cast<WorkerCounters*>(memory);
-  std::uninitialized_default_construct_n(counters, count);
-  return {counters, [bytes](WorkerCounters* first) { ::munmap(first, bytes); }};
-}
-
-}  // namespace
 
 class ProcessGeneration::ProcessTaker final : public Acceptor::Taker {
  public:
@@ -46,10 +29,7 @@ class ProcessGeneration::ProcessTaker final : public Acceptor::Taker {
 };
 
 ProcessGeneration::ProcessGeneration(EventLoop& loop, GenerationSetup setup, Events events)
-    : loop_(loop),
-      setup_(std::move(setup)),
-      events_(std::move(events)),
-      counters_(CreateSharedCounters(ShardCount(setup_.server))) {}
+    : loop_(loop), setup_(std::move(setup)), events_(std::move(events)) {}
 
 ProcessGeneration::~ProcessGeneration() {
   for (const auto& place : places_) loop_.Cancel(place->timer);
@@ -68,9 +48,6 @@ void ProcessGeneration::Log(LogLevel level, const std::string& text) const {
 // ---- Starting ----
 
 absl::Status ProcessGeneration::Start() {
-  if (counters_ == nullptr) {
-    return absl::ResourceExhaustedError("no memory for the counters of the workers");
-  }
   for (size_t i = 0; i < ShardCount(setup_.server); ++i) {
     places_.push_back(std::make_unique<Place>());
     places_.back()->index = i;
@@ -84,19 +61,24 @@ absl::Status ProcessGeneration::Start() {
 absl::Status ProcessGeneration::StartWorker(Place& place) {
   std::vector<int> kept = setup_.kept_descriptors;
   for (const auto& [fd, name] : setup_.sockets->descriptors()) kept.push_back(fd);
-  // A worker shows its connections by itself; what a dead one had is nobody's.
-  counters_[place.index].connections.active = 0;
+  std::shared_ptr<WorkerCounters[]> counters = place.counters.Add();
+  if (counters == nullptr) {
+    return absl::ResourceExhaustedError("no memory for the counters of a worker");
+  }
   auto process = WorkerProcess::Start(
       loop_,
-      [this, &place](Socket channel) {
-        std::shared_ptr<WorkerCounters[]> own(counters_, &counters_[place.index]);
-        return RunWorker(std::move(channel), place.index, setup_, std::move(own));
+      [this, &place, &counters](Socket channel) {
+        return RunWorker(std::move(channel), place.index, setup_, counters);
       },
       kept,
       {.on_message = [this, &place](WorkerMessage& message) { OnMessage(place, message); },
        .on_ended = [this, &place](int status) { OnWorkerEnded(place, status); }});
-  if (!process.ok()) return process.status();
+  if (!process.ok()) {
+    place.counters.Retire(counters.get());
+    return process.status();
+  }
   place.process = *std::move(process);
+  place.process_counters = std::move(counters);
   place.failure.clear();
   place.timer = loop_.RunAfter(setup_.start_timeout, [this, &place] { OnStartTimeout(place); });
   return absl::OkStatus();
@@ -136,7 +118,7 @@ void ProcessGeneration::OnReady(Place& place, std::string backend) {
         absl::StrCat("worker ", place.index, " is serving (pid ", place.process->pid(), ")"));
   }
   if (hands_off()) {
-    place.taker = std::make_unique<ProcessTaker>(*place.process, counters_[place.index],
+    place.taker = std::make_unique<ProcessTaker>(*place.process, place.process_counters[0],
                                                  setup_.server.max_connections_per_shard);
     if (acceptor_ != nullptr) acceptor_->Add(place.taker.get());
   }
@@ -208,6 +190,7 @@ void ProcessGeneration::OnWorkerEnded(Place& place, int status) {
   loop_.Cancel(place.timer);
   if (place.taker != nullptr && acceptor_ != nullptr) acceptor_->Remove(place.taker.get());
   place.taker.reset();
+  place.counters.Retire(std::exchange(place.process_counters, nullptr).get());
   place.accepts_from.clear();
   const std::optional<TimePoint> ready_at = std::exchange(place.ready_at, std::nullopt);
   if (drain_.has_value()) return EndIfDrained();
@@ -256,7 +239,9 @@ void ProcessGeneration::Replace(Place& place) {
                                     ") was asked to leave: replacing it"));
   if (place.taker != nullptr) acceptor_->Remove(place.taker.get());
   Leaver& leaver = leavers_.emplace_back();
+  leaver.place = &place;
   leaver.process = std::move(place.process);
+  leaver.counters = std::move(place.process_counters);
   leaver.taker = std::move(place.taker);
   WorkerProcess* const process = leaver.process.get();
   process->set_events({.on_message =
@@ -276,7 +261,11 @@ void ProcessGeneration::Replace(Place& place) {
 
 void ProcessGeneration::OnLeaverEnded(const WorkerProcess* process) {
   events_.left();
-  std::erase_if(leavers_, [process](const Leaver& l) { return l.process.get() == process; });
+  const auto leaver = std::find_if(leavers_.begin(), leavers_.end(), [process](const Leaver& l) {
+    return l.process.get() == process;
+  });
+  leaver->place->counters.Retire(leaver->counters.get());
+  leavers_.erase(leaver);
   if (drain_.has_value()) EndIfDrained();
 }
 
@@ -365,7 +354,7 @@ std::vector<WorkerStats> ProcessGeneration::Stats() const {
   for (const auto& place : places_) {
     stats.push_back({.worker = place->index,
                      .pid = place->process != nullptr ? place->process->pid() : 0,
-                     .shard = ReadStats(counters_[place->index])});
+                     .shard = place->counters.Sum()});
   }
   return stats;
 }

@@ -10,6 +10,7 @@
 
 #include "net/acceptor.h"
 #include "net/generation.h"
+#include "net/place_counters.h"
 #include "net/restart_policy.h"
 #include "net/worker_process.h"
 
@@ -39,10 +40,12 @@ class ProcessGeneration final : public Generation {
   // One place in the generation, and who holds it.
   struct Place {
     size_t index = 0;
+    PlaceCounters counters;                  // of all who have held it
     std::unique_ptr<WorkerProcess> process;  // null: waits to be started, or given up
-    std::unique_ptr<ProcessTaker> taker;     // with kHandoff, while ready
-    std::vector<size_t> accepts_from;        // as it was told
-    std::string failure;                     // kFailed
+    std::shared_ptr<WorkerCounters[]> process_counters;
+    std::unique_ptr<ProcessTaker> taker;  // with kHandoff, while ready
+    std::vector<size_t> accepts_from;     // as it was told
+    std::string failure;                  // kFailed
     std::optional<TimePoint> ready_at;
     RestartPolicy policy;
     TimerHandle timer;  // of its start, or until its restart
@@ -53,7 +56,9 @@ class ProcessGeneration final : public Generation {
   };
   // Who has been replaced and drains.
   struct Leaver {
+    Place* place = nullptr;
     std::unique_ptr<WorkerProcess> process;
+    std::shared_ptr<WorkerCounters[]> counters;
     std::unique_ptr<ProcessTaker> taker;
   };
 
@@ -79,7 +84,6 @@ class ProcessGeneration final : public Generation {
   EventLoop& loop_;
   GenerationSetup setup_;
   const Events events_;
-  const std::shared_ptr<WorkerCounters[]> counters_;  // in memory shared with the workers
   std::vector<std::unique_ptr<Place>> places_;
   std::list<Leaver> leavers_;
   std::unique_ptr<Acceptor> acceptor_;

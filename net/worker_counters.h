@@ -13,7 +13,7 @@
 namespace quintet {
 
 // Written by the worker, read by anybody. Holds no pointers, so it may lie in memory that processes
-// share; a worker that replaces another goes on counting where that one ended, `active` excepted.
+// share; there each process has its own (PlaceCounters).
 struct WorkerCounters {
   ConnectionCounters connections;
   std::atomic<uint64_t> accept_pauses = 0;  // episodes of descriptor exhaustion
