@@ -11,23 +11,6 @@
 
 namespace quintet {
 
-class ProcessGeneration::ProcessTaker final : public Acceptor::Taker {
- public:
-  ProcessTaker(WorkerProcess& process, const WorkerCounters& counters, size_t max_connections)
-      : Taker(counters, max_connections), process_(process) {}
-
- protected:
-  bool Take(Socket& socket) override {
-    WorkerMessage message{.type = WorkerMessage::Type::kAdopt, .socket = std::move(socket)};
-    const bool sent = process_.channel().TrySend(message);
-    if (!sent) socket = std::move(message.socket);
-    return sent;
-  }
-
- private:
-  WorkerProcess& process_;
-};
-
 ProcessGeneration::ProcessGeneration(EventLoop& loop, GenerationSetup setup, Events events)
     : loop_(loop), setup_(std::move(setup)), events_(std::move(events)) {}
 
@@ -118,8 +101,9 @@ void ProcessGeneration::OnReady(Place& place, std::string backend) {
         absl::StrCat("worker ", place.index, " is serving (pid ", place.process->pid(), ")"));
   }
   if (hands_off()) {
-    place.taker = std::make_unique<ProcessTaker>(*place.process, place.process_counters[0],
-                                                 setup_.server.max_connections_per_shard);
+    place.taker = std::make_unique<ProcessTaker>(
+        *place.process, place.process_counters[0], setup_.server.max_connections_per_shard,
+        setup_.sockets->descriptors().size() + setup_.kept_descriptors.size());
     if (acceptor_ != nullptr) acceptor_->Add(place.taker.get());
   }
   if (serving_) Assign();

@@ -11,6 +11,7 @@
 #include "net/acceptor.h"
 #include "net/generation.h"
 #include "net/place_counters.h"
+#include "net/process_taker.h"
 #include "net/restart_policy.h"
 #include "net/worker_process.h"
 
@@ -34,9 +35,6 @@ class ProcessGeneration final : public Generation {
   std::vector<WorkerStats> Stats() const override;
 
  private:
-  // Gives connections to a worker over its channel.
-  class ProcessTaker;
-
   // One place in the generation, and who holds it.
   struct Place {
     size_t index = 0;

@@ -21,7 +21,7 @@ struct WorkerMessage {
   enum class Type : uint8_t {
     // Supervisor to worker.
     kAcceptFrom,  // `sockets`
-    kAdopt,       // `socket`: a connection
+    kAdopt,       // `socket`: a connection; invalid where its receiver is out of descriptors
     kLook,        // Server::Look()
     kDrain,       // `plan`
     // Worker to supervisor.

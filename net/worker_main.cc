@@ -7,13 +7,15 @@
 #include <utility>
 
 #include "net/cores.h"
+#include "net/limited_log.h"
 #include "net/worker_channel.h"
 #include "reactor/backend_factory.h"
 
 namespace quintet {
 namespace {
 
-void Obey(WorkerMessage& message, Server& server, const LogFunction& log) {
+void Obey(WorkerMessage& message, Server& server, const LogFunction& log,
+          ConnectionCounters& counters, LimitedLog& lost_log) {
   switch (message.type) {
     case WorkerMessage::Type::kAcceptFrom: {
       const absl::Status status = server.AcceptFrom(0, std::move(message.sockets));
@@ -21,7 +23,12 @@ void Obey(WorkerMessage& message, Server& server, const LogFunction& log) {
       return;
     }
     case WorkerMessage::Type::kAdopt:
-      return server.Adopt(0, std::move(message.socket));
+      if (message.socket.valid()) return server.Adopt(0, std::move(message.socket));
+      // Counted, or its sender would take it for on its way for ever.
+      ConnectionCounters::Add(counters.refused, 1);
+      return lost_log.Write(LogLevel::kError, [] {
+        return std::string("a connection was lost on its way: no descriptor is left for it");
+      });
     case WorkerMessage::Type::kLook:
       return server.Look();
     case WorkerMessage::Type::kDrain:
@@ -63,15 +70,18 @@ absl::StatusOr<std::unique_ptr<Server>> Prepare(size_t worker, const GenerationS
 int RunWorker(Socket channel_socket, size_t worker, const GenerationSetup& setup,
               std::shared_ptr<WorkerCounters[]> counters) {
   const LogFunction& log = setup.log;
-  auto server = Prepare(worker, setup, std::move(counters));
+  auto server = Prepare(worker, setup, counters);
   if (!server.ok()) {
     TellFailure(std::move(channel_socket), server.status());
     return EXIT_FAILURE;
   }
   EventLoop& loop = (*server)->loop();
+  LimitedLog lost_log(loop);
   auto channel = WorkerChannel::Create(
       loop, std::move(channel_socket),
-      [&](WorkerMessage& message) { Obey(message, **server, log); },
+      [&](WorkerMessage& message) {
+        Obey(message, **server, log, counters[0].connections, lost_log);
+      },
       [&] {
         if (log) log(LogLevel::kError, "the supervisor has ended; draining");
         (*server)->Stop();
