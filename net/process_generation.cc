@@ -95,7 +95,8 @@ void ProcessGeneration::OnReady(Place& place, std::string backend) {
   loop_.Cancel(place.timer);
   place.ready_at = loop_.now();
   backend_ = std::move(backend);
-  if (drain_.has_value()) return SendDrain(*place.process);
+  if (drain_.has_value()) SendDrain(*place.process);
+  if (!accepting_) return;
   if (place.tried) {
     Log(LogLevel::kInfo,
         absl::StrCat("worker ", place.index, " is serving (pid ", place.process->pid(), ")"));
@@ -131,14 +132,17 @@ absl::Status ProcessGeneration::Serve() {
     for (const auto& place : places_) {
       if (place->taker != nullptr) acceptor_->Add(place->taker.get());
     }
-    return acceptor_->Start(*setup_.sockets);
+    if (absl::Status status = acceptor_->Start(*setup_.sockets); !status.ok()) return status;
   }
   Assign();
+  for (const auto& place : places_) {
+    if (std::exchange(place->asked_to_leave, false)) Replace(*place);
+  }
   return absl::OkStatus();
 }
 
 void ProcessGeneration::Assign() {
-  if (hands_off() || drain_.has_value()) return;
+  if (hands_off() || !accepting_) return;
   std::vector<Place*> serving;
   for (const auto& place : places_) {
     if (place->serves()) serving.push_back(place.get());
@@ -163,7 +167,7 @@ void ProcessGeneration::Assign() {
 }
 
 void ProcessGeneration::Look() {
-  if (drain_.has_value()) return;
+  if (!accepting_) return;
   for (const auto& place : places_) {
     if (place->serves()) place->process->channel().Send({.type = WorkerMessage::Type::kLook});
   }
@@ -177,7 +181,7 @@ void ProcessGeneration::OnWorkerEnded(Place& place, int status) {
   place.counters.Retire(std::exchange(place.process_counters, nullptr).get());
   place.accepts_from.clear();
   const std::optional<TimePoint> ready_at = std::exchange(place.ready_at, std::nullopt);
-  if (drain_.has_value()) return EndIfDrained();
+  if (!accepting_) return EndIfDrained();
 
   const std::string how = WorkerProcess::Describe(status);
   const std::string why = place.failure.empty() ? how : place.failure + " (" + how + ")";
@@ -189,6 +193,7 @@ void ProcessGeneration::OnWorkerEnded(Place& place, int status) {
   }
   Assign();
   events_.left();
+  if (drain_.has_value()) return EndIfDrained();
   std::optional<Duration> served;
   if (ready_at.has_value()) served = loop_.now() - *ready_at;
   Restart(place, served);
@@ -218,7 +223,13 @@ void ProcessGeneration::Restart(Place& place, std::optional<Duration> served) {
 
 // Its successor starts when its connections are still being served.
 void ProcessGeneration::Replace(Place& place) {
-  if (drain_.has_value() || !serving_ || !place.serves()) return;
+  if (drain_.has_value() || !place.serves()) return;
+  if (!serving_) {
+    if (std::exchange(place.asked_to_leave, true)) return;
+    return Log(LogLevel::kInfo, absl::StrCat("worker ", place.index, " (pid ", place.process->pid(),
+                                             ") was asked to leave: it will be replaced when all ",
+                                             "workers are ready"));
+  }
   Log(LogLevel::kInfo, absl::StrCat("worker ", place.index, " (pid ", place.process->pid(),
                                     ") was asked to leave: replacing it"));
   if (place.taker != nullptr) acceptor_->Remove(place.taker.get());
@@ -256,33 +267,32 @@ void ProcessGeneration::OnLeaverEnded(const WorkerProcess* process) {
 // ---- Draining ----
 
 void ProcessGeneration::Drain(const DrainPlan& plan) {
+  const bool waits = accepting_ && plan.stopping && plan.delay > Duration::zero();
   drain_ = plan;
+  if (!accepting_ && plan.timeout != DrainPlan::kNoTimeout) {
+    // For one that drains already the delay is a part of the time it is given.
+    drain_->timeout += plan.delay;
+  }
   for (const auto& place : places_) {
     // Those that wait for a restart are not started any more.
     if (place->process == nullptr) loop_.Cancel(place->timer);
   }
   ArmKill(plan);
-  if (acceptor_ == nullptr || acceptor_finished_) {
-    SendDrains();
-    // The workers have sockets of their own, and accept to the end of the delay.
-    loop_.Cancel(delay_timer_);
-    delay_timer_ = loop_.RunAfter(plan.delay, [this] { setup_.sockets.reset(); });
-  } else if (plan.stopping && plan.delay > Duration::zero()) {
-    // The workers only speak of it: they have nothing to stop accepting from.
-    SendDrains();
-    loop_.Cancel(delay_timer_);
-    delay_timer_ = loop_.RunAfter(plan.delay, [this] { FinishAcceptor(); });
-  } else {
-    loop_.Cancel(delay_timer_);
-    FinishAcceptor();
-  }
+  loop_.Cancel(delay_timer_);
+  if (!waits) return EndDelay();
+  SendDrains();
+  delay_timer_ = loop_.RunAfter(plan.delay, [this] { EndDelay(); });
 }
 
 // What the acceptor took goes to a worker before the workers are told.
-void ProcessGeneration::FinishAcceptor() {
-  setup_.sockets.reset();
+void ProcessGeneration::EndDelay() {
+  accepting_ = false;
   drain_->delay = Duration::zero();
-  if (drain_->timeout <= Duration::zero()) return SendDrains();
+  // The workers have sockets of their own, and give them up when they are told.
+  setup_.sockets.reset();
+  if (acceptor_ == nullptr || acceptor_finished_ || drain_->timeout <= Duration::zero()) {
+    return SendDrains();
+  }
   acceptor_->Finish([this] {
     acceptor_finished_ = true;
     SendDrains();
@@ -320,7 +330,11 @@ void ProcessGeneration::ArmKill(const DrainPlan& plan) {
 }
 
 void ProcessGeneration::SendDrain(WorkerProcess& process) {
-  process.channel().Send({.type = WorkerMessage::Type::kDrain, .plan = *drain_});
+  DrainPlan plan = *drain_;
+  // They are told of the end of the delay, too: one that ended it by its own clock might be gone
+  // before the last connection that the acceptor gives away. Theirs is for when nobody tells them.
+  if (plan.delay > Duration::zero()) plan.delay = plan.delay + kKillGrace;
+  process.channel().Send({.type = WorkerMessage::Type::kDrain, .plan = plan});
 }
 
 void ProcessGeneration::EndIfDrained() {

@@ -19,6 +19,9 @@ namespace quintet {
 
 // Every worker has every listening socket; which it accepts from, it is told. So the sockets of one
 // that died are another's until its successor is ready, and nothing that waits in them is lost.
+//
+// In the delay of a drain (DrainPlan::delay) that goes on, but nobody is started any more: where no
+// worker is left the generation has ended, and its port is free.
 class ProcessGeneration final : public Generation {
  public:
   // How long after the end of a drain a worker may take before it is killed.
@@ -49,6 +52,7 @@ class ProcessGeneration final : public Generation {
     TimerHandle timer;  // of its start, or until its restart
     bool tried = false;
     bool given_up = false;
+    bool asked_to_leave = false;  // before the generation served
 
     bool serves() const { return process != nullptr && ready_at.has_value(); }
   };
@@ -71,7 +75,7 @@ class ProcessGeneration final : public Generation {
   void Replace(Place& place);
   // Spreads the sockets over those who serve.
   void Assign();
-  void FinishAcceptor();
+  void EndDelay();
   void SendDrains();
   void SendDrain(WorkerProcess& process);
   void ArmKill(const DrainPlan& plan);
@@ -86,10 +90,11 @@ class ProcessGeneration final : public Generation {
   std::list<Leaver> leavers_;
   std::unique_ptr<Acceptor> acceptor_;
   std::string backend_;
-  std::optional<DrainPlan> drain_;
+  std::optional<DrainPlan> drain_;  // its delay is zero once that is over
   TimerHandle delay_timer_;
   TimerHandle kill_timer_;
   bool serving_ = false;
+  bool accepting_ = true;  // until a drain is past its delay
   bool told_ready_ = false;
   bool acceptor_finished_ = false;
   // Expired for deferred tasks that find this object gone.

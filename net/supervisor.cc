@@ -205,6 +205,8 @@ void Supervisor::LookAgain() {
   for (const Duration after : kLooks) {
     look_timers_.push_back(loop_->RunAfter(after, [this] {
       if (serving_ != nullptr) serving_->Look();
+      // Those that have been told of the end accept until its delay is over.
+      for (const auto& generation : leaving_) generation->Look();
     }));
   }
 }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,11 +74,18 @@ int Serve(const Script& script, WorkerKind kind, const ServerOptions& options,
     service.start_worker = [&script](size_t worker) { return StartWorker(script, worker); };
     return service;
   };
+  if (script.descriptor_limit > 0) {
+    rlimit limit;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+    limit.rlim_cur = script.descriptor_limit;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+  }
   SupervisorOptions supervision{.log = log, .kept_descriptors = {log_fd}};
   Supervisor* running = nullptr;
   supervision.on_serving = [&] {
     log(LogLevel::kInfo, absl::StrCat("serving ", running->addresses()[0].ToString()));
   };
+  supervision.on_stopping = [&] { log(LogLevel::kInfo, "stopping"); };
   auto supervisor = Supervisor::Create(std::move(supervision), load);
   if (!supervisor.ok()) return 2;
   running = supervisor->get();

@@ -23,6 +23,7 @@ struct Script {
   std::atomic<int> crashing_worker = -1;
   std::atomic<int> hanging_worker = -1;
   std::atomic<bool> ignores_drain = false;
+  std::atomic<size_t> descriptor_limit = 0;  // RLIMIT_NOFILE of all from the start; 0: as it is
 };
 
 // Echo sessions on 127.0.0.1. The test's process must have no other threads.
