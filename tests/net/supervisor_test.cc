@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <fstream>
 #include <string>
 #include <tuple>
@@ -67,6 +68,14 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ProcessSupervisorTest,
                                             ::testing::Values(BackendKind::kEpollEt,
                                                               BackendKind::kIoUring)),
                          SupervisorName);
+
+using HandoffSupervisorTest = SupervisorTest;
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, HandoffSupervisorTest,
+    ::testing::Combine(::testing::Values(WorkerKind::kThread, WorkerKind::kProcess),
+                       ::testing::Values(ListenPolicy::kHandoff),
+                       ::testing::Values(BackendKind::kEpollEt, BackendKind::kIoUring)),
+    SupervisorName);
 
 TEST_P(SupervisorTest, ServesAndEnds) {
   ASSERT_NO_FATAL_FAILURE(Start());
@@ -147,6 +156,48 @@ TEST_P(SupervisorTest, CountersAreLogged) {
   }
   EXPECT_EQ(accepted, 10);
   server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// Connections that wait in the kernel to be accepted on this port (proc(5), /proc/net/tcp: of a
+// socket that listens they stand where others have their unread bytes); -1: nobody listens there.
+int AcceptQueue(uint16_t port) {
+  constexpr unsigned kListening = 10;  // TCP_LISTEN
+  std::ifstream file("/proc/net/tcp");
+  for (std::string line; std::getline(file, line);) {
+    unsigned local_port = 0;
+    unsigned state = 0;
+    unsigned queue = 0;
+    if (std::sscanf(line.c_str(), " %*u: %*x:%x %*x:%*x %x %*x:%x", &local_port, &state, &queue) ==
+            3 &&
+        local_port == port && state == kListening) {
+      return static_cast<int>(queue);
+    }
+  }
+  return -1;
+}
+
+TEST_P(HandoffSupervisorTest, ADrainGivesAwayWhomNobodyHadRoomFor) {
+  options.max_connections_per_shard = 2;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  std::vector<Fd> silent;
+  for (int i = 0; i < 4; ++i) silent.push_back(Dial(server.address()));
+  Fd waiting = Dial(server.address());
+  ASSERT_TRUE(SendAll(waiting.get(), "a"));
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (AcceptQueue(server.address().port()) != 0) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    ::usleep(1000);
+  }
+  // All five were accepted, and two workers are full with the first four.
+  server.Signal(SIGTERM);
+  EXPECT_EQ(ReceiveToEnd(waiting.get()), "a");
+  waiting.Reset();
+  for (Fd& client : silent) {
+    ASSERT_TRUE(SendAll(client.get(), "b"));
+    EXPECT_EQ(ReceiveToEnd(client.get()), "b");
+    client.Reset();
+  }
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
