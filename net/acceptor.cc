@@ -83,11 +83,13 @@ void Acceptor::Retry() {
   for (const ListenerPtr& listener : listeners_) listener->Resume();
 }
 
-void Acceptor::Finish(std::function<void()> on_finished) {
+void Acceptor::Finish(std::span<const size_t> abandoned, std::function<void()> on_finished) {
   on_finished_ = std::move(on_finished);
   if (std::exchange(finishing_, true)) return;
-  for (const ListenerPtr& listener : listeners_) {
-    listener->Finish([this, raw = listener.get()] { OnListenerFinished(raw); });
+  for (size_t i = 0; i < listeners_.size(); ++i) {
+    const bool last = std::find(abandoned.begin(), abandoned.end(), i) != abandoned.end();
+    listeners_[i]->Finish(last ? Backlog::kTake : Backlog::kLeave,
+                          [this, raw = listeners_[i].get()] { OnListenerFinished(raw); });
   }
   if (listeners_.empty()) loop_.Defer([this] { FinishIfDone(); });
 }

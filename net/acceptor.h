@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -62,8 +63,10 @@ class Acceptor {
   // Starts accepting from every socket of the set. Errors: those of Listener::Create().
   absl::Status Start(const ListenSockets& sockets);
   // Stops for good; `on_finished` is called when the last connection has been given away, to takers
-  // above their limit if need be, or dropped where there are no takers. A second call replaces it.
-  void Finish(std::function<void()> on_finished);
+  // above their limit if need be, or dropped where there are no takers. Those who wait in the
+  // `abandoned` of the sockets, by index, belong to them (Backlog::kTake). A second call replaces
+  // `on_finished`.
+  void Finish(std::span<const size_t> abandoned, std::function<void()> on_finished);
 
   // Takers are the caller's. One that is removed gets nothing more.
   void Add(Taker* taker);
@@ -78,7 +81,7 @@ class Acceptor {
   void FinishIfDone();
 
   EventLoop& loop_;
-  std::vector<ListenerPtr> listeners_;
+  std::vector<ListenerPtr> listeners_;  // as the sockets, until they finish
   std::vector<Taker*> takers_;
   std::deque<Socket> waiting_;  // accepted, and nobody takes them yet
   std::function<void()> on_finished_;

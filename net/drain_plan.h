@@ -3,6 +3,8 @@
 #define QUINTET_NET_DRAIN_PLAN_H_
 
 #include <chrono>
+#include <cstddef>
+#include <vector>
 
 #include "reactor/clock.h"
 
@@ -17,6 +19,9 @@ struct DrainPlan {
   static constexpr Duration kNoTimeout = Duration::max();
   // Nobody takes its place.
   bool stopping = true;
+  // Listening sockets, by index of the ListenSockets, that nobody may accept from afterwards: who
+  // waits in them then is served first, unless `timeout` is zero. With `stopping`, all are.
+  std::vector<size_t> abandoned = {};
 };
 
 }  // namespace quintet

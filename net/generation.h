@@ -48,12 +48,14 @@ struct WorkerStats {
 
 // Made, used and destroyed on the supervisor's loop, which must outlive it. Its life:
 //
-//   Start() -> ready() -> Serve() -> [restarts] -> Drain() -> ended()
+//   Start() -> ready() -> Prepare() -> Serve() -> [restarts] -> Drain() -> ended()
 //           -> failed()
 //
-// Serve() may also be called before ready(): then each worker serves from when it is ready, and one
-// that fails is tried again; that is how a program starts. A generation that is to replace another
-// serves when all are ready, or has failed.
+// Prepare() and Serve() may also be called before ready(): then each worker serves from when it is
+// ready, and one that fails is tried again; that is how a program starts. A generation that is to
+// replace another serves when all are ready, or has failed. The sockets need not listen before
+// Serve(): what can fail has been done then, and whoever connects to a socket that is new is
+// served.
 class Generation {
  public:
   // None is called from inside a call, but ended() from Drain() may be. Each may destroy the
@@ -72,7 +74,9 @@ class Generation {
   virtual ~Generation() = default;  // ends what is left at once
 
   virtual absl::Status Start() = 0;
-  virtual absl::Status Serve() = 0;
+  // Everything of Serve() that can fail. Serve() follows in the same turn of the loop.
+  virtual absl::Status Prepare() = 0;
+  virtual void Serve() = 0;
   virtual void Look() = 0;
   // A later plan may only shorten the time.
   virtual void Drain(const DrainPlan& plan) = 0;

@@ -31,6 +31,33 @@ absl::StatusOr<Socket> BindPatiently(const Address& address, const ListenOptions
   }
 }
 
+// The name of a socket that a successor is to inherit, and that has no file to remove.
+constexpr std::string_view kPlain = "quintet";
+
+// The program sees a packet, returns a number, and the kernel takes the socket of that number among
+// those of the address, in the order in which they began to listen.
+bool AttachSteering(int fd, size_t targets) {
+  sock_filter code[] = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_CPU)},
+      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, static_cast<uint32_t>(targets)},
+      {BPF_RET | BPF_A, 0, 0, 0},
+  };
+  const sock_fprog program{.len = std::size(code), .filter = code};
+  return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) == 0;
+}
+
+// On a socket that nobody uses.
+absl::Status CheckSteering() {
+  const Socket probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  if (::setsockopt(probe.fd(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
+      AttachSteering(probe.fd(), 2)) {
+    return absl::OkStatus();
+  }
+  const int error = errno;
+  return ErrnoStatus(error, "steering by core: SO_ATTACH_REUSEPORT_CBPF");
+}
+
 }  // namespace
 
 class ListenSockets::File {
@@ -58,7 +85,7 @@ absl::Status ListenSockets::Check(const ListenSocketsOptions& options) {
     return absl::InvalidArgumentError(
         "steering by core needs a socket per worker: listen policy reuseport");
   }
-  return absl::OkStatus();
+  return options.steer_by_cpu ? CheckSteering() : absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Open(
@@ -105,6 +132,7 @@ void ListenSockets::Inherit(std::vector<InheritedSocket>& inherited) {
     if (place == places_.end()) continue;
     place->bound = each.address;
     place->inherited = true;
+    if (each.name != kOwned && each.name != kPlain) place->manager_name = each.name;
     const std::string path(each.address.unix_path());
     if (each.name == kOwned && !path.empty()) place->file = std::make_shared<File>(path);
     // As ListenOn() does; without it replies only come later.
@@ -124,6 +152,7 @@ void ListenSockets::Share(const ListenSockets& other) {
     places_[i].bound = same->bound;
     places_[i].file = same->file;
     places_[i].inherited = same->inherited;
+    places_[i].manager_name = same->manager_name;
     const auto index = static_cast<size_t>(same - other.places_.begin());
     for (const Bound& bound : other.sockets_) {
       if (bound.address == index) Add(i, bound.socket, bound.listens);
@@ -172,32 +201,36 @@ absl::Status ListenSockets::BindFirst(size_t i) {
 
 absl::Status ListenSockets::Listen() {
   for (const Bound& bound : sockets_) {
-    if (*bound.listens) continue;
+    if (bound.nth != 0 || *bound.listens) continue;
     if (absl::Status status = bound.socket->Listen(options_.backlog); !status.ok()) return status;
     *bound.listens = true;
   }
-  return options_.steer_by_cpu ? Steer() : absl::OkStatus();
+  for (const Bound& bound : sockets_) {
+    if (places_[bound.address].manager_name.has_value()) continue;
+    // Of one that listens it changes the backlog alone (inet_listen() and unix_listen() of Linux).
+    if (bound.socket->Listen(options_.backlog).ok()) *bound.listens = true;
+  }
+  Steer();
+  return absl::OkStatus();
 }
 
-// The program sees a packet, returns a number, and the kernel takes the socket of that number among
-// those of the address, in the order in which they began to listen.
-absl::Status ListenSockets::Steer() const {
+// Sockets beyond the workers, left of more, are dealt out among them, and steered past: the number
+// of the core modulo the workers is that of a worker's first. A number beyond the sockets, while
+// some do not listen yet, is as none: the kernel takes the hash.
+void ListenSockets::Steer() const {
   for (const Bound& bound : sockets_) {
-    if (bound.nth != 0 || places_[bound.address].asked.is_unix()) continue;
-    const auto count = static_cast<uint32_t>(places_[bound.address].sockets);
-    sock_filter code[] = {
-        {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_CPU)},
-        {BPF_ALU | BPF_MOD | BPF_K, 0, 0, count},
-        {BPF_RET | BPF_A, 0, 0, 0},
-    };
-    const sock_fprog program{.len = std::size(code), .filter = code};
-    if (::setsockopt(bound.socket->fd(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
-                     sizeof(program)) != 0) {
-      return ErrnoStatus(errno, absl::StrCat(places_[bound.address].bound.ToString(),
-                                             ": SO_ATTACH_REUSEPORT_CBPF"));
+    const Place& place = places_[bound.address];
+    if (bound.nth != 0 || place.asked.is_unix()) continue;
+    const size_t targets = std::min(place.sockets, options_.workers);
+    if (options_.steer_by_cpu && targets > 1) {
+      AttachSteering(bound.socket->fd(), targets);
+    } else {
+      // ENOENT where there is none.
+      const int unused = 0;
+      ::setsockopt(bound.socket->fd(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused,
+                   sizeof(unused));
     }
   }
-  return absl::OkStatus();
 }
 
 std::vector<Address> ListenSockets::addresses() const {
@@ -250,9 +283,10 @@ std::shared_ptr<ListenSockets> ListenSockets::InChild() const {
 std::vector<ListenSockets::Descriptor> ListenSockets::descriptors() const {
   std::vector<Descriptor> result;
   for (const Bound& bound : sockets_) {
-    const std::shared_ptr<File>& file = places_[bound.address].file;
-    const bool owned = file != nullptr && file->owned();
-    result.push_back({bound.socket->fd(), std::string(owned ? kOwned : "quintet")});
+    const Place& place = places_[bound.address];
+    const bool owned = place.file != nullptr && place.file->owned();
+    const std::string own_name(owned ? kOwned : kPlain);
+    result.push_back({bound.socket->fd(), place.manager_name.value_or(own_name)});
   }
   return result;
 }
@@ -261,6 +295,15 @@ void ListenSockets::OwnFiles() {
   for (const Place& place : places_) {
     if (place.file != nullptr) place.file->Own();
   }
+}
+
+std::vector<size_t> ListenSockets::NotIn(const ListenSockets& other) const {
+  std::vector<size_t> result;
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    const auto same = [&](const Bound& bound) { return bound.socket == sockets_[i].socket; };
+    if (std::none_of(other.sockets_.begin(), other.sockets_.end(), same)) result.push_back(i);
+  }
+  return result;
 }
 
 void ListenSockets::DisownFiles() {

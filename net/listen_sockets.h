@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +21,12 @@ namespace quintet {
 
 struct ListenSocketsOptions {
   std::vector<Address> addresses;
-  int backlog = 1024;  // listen(2); the kernel caps it at net.core.somaxconn
+  // listen(2); the kernel caps it at net.core.somaxconn. Sockets of a service manager keep theirs.
+  int backlog = 1024;
   ListenPolicy policy = ListenPolicy::kReusePort;
-  // With kReusePort: the kernel gives a connection to the socket whose number is that of the core
-  // that received it, modulo the sockets (SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.5).
+  // With kReusePort: the kernel gives a connection to the worker whose number is that of the core
+  // that received it, modulo the workers (SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.5).
+  // Switched off by SO_DETACH_REUSEPORT_BPF (Linux 5.3; before, it lasts as long as the sockets).
   bool steer_by_cpu = false;
   size_t workers = 1;
 };
@@ -42,7 +45,8 @@ class ListenSockets {
 
   // Binds every address, and listens. `inherited` are used where their addresses are asked for, as
   // many as there are; others are closed. Errors: InvalidArgument, AlreadyExists (an address is in
-  // use: says which), PermissionDenied and others of bind(2).
+  // use: says which), PermissionDenied and others of bind(2); of steer_by_cpu, that the kernel
+  // cannot.
   static absl::StatusOr<std::shared_ptr<ListenSockets>> Open(
       const ListenSocketsOptions& options, std::vector<InheritedSocket> inherited = {});
 
@@ -53,7 +57,10 @@ class ListenSockets {
   ListenSockets(const ListenSockets&) = delete;
   ListenSockets& operator=(const ListenSockets&) = delete;
 
-  // Listens on everything that does not yet. Errors of listen(2).
+  // Listens on everything that does not yet, and gives what does the backlog and the steering of
+  // the options. Errors of listen(2) at an address that is new: what others serve is as it was
+  // then. Further sockets of an address, and its steering, can only fail for want of memory; the
+  // address does without them until the next Listen().
   absl::Status Listen();
 
   const ListenSocketsOptions& options() const { return options_; }
@@ -79,6 +86,8 @@ class ListenSockets {
     std::string name;
   };
   std::vector<Descriptor> descriptors() const;
+  // The sockets of this set that `other` has not, by index.
+  std::vector<size_t> NotIn(const ListenSockets& other) const;
   // The file of a Unix socket is removed by the process that bound it, with the last set that
   // listens there. Of a socket inherited as kOwned it is this process's to remove from OwnFiles()
   // on, which a successor calls when it serves: if it fails before, its predecessor goes on with
@@ -101,6 +110,8 @@ class ListenSockets {
     Address bound;
     std::shared_ptr<File> file = nullptr;
     bool inherited = false;  // has what it has: the user who bound it may be another
+    // Of a service manager, by whom it is named so; a successor is to know it for one, too.
+    std::optional<std::string> manager_name = std::nullopt;
     size_t sockets = 0;
   };
 
@@ -113,7 +124,7 @@ class ListenSockets {
   void Share(const ListenSockets& other);
   absl::Status Fill();
   absl::Status BindFirst(size_t place);
-  absl::Status Steer() const;
+  void Steer() const;
 
   const ListenSocketsOptions options_;
   std::vector<Place> places_;  // as options_.addresses

@@ -92,13 +92,13 @@ void Listener::Retry() {
   if (exhausted_ && !paused_) Arm();
 }
 
-void Listener::Finish(std::function<void()> on_finished) {
+void Listener::Finish(Backlog backlog, std::function<void()> on_finished) {
   on_finished_ = std::move(on_finished);
   finishing_ = true;
   paused_ = true;
   armed_ = false;
   loop_.Cancel(retry_timer_);
-  if (attached()) loop_.backend().FinishAccept(*this);
+  if (attached()) loop_.backend().FinishAccept(*this, backlog);
 }
 
 void Listener::Look() {

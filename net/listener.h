@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "net/address.h"
 #include "net/socket.h"
+#include "reactor/backend.h"
 #include "reactor/event_loop.h"
 #include "reactor/source.h"
 
@@ -54,9 +55,10 @@ class Listener final : public Source {
   // Stops and restarts accepting; what was accepted meanwhile is still handed over.
   void Pause();
   void Resume();
-  // Stops for good. `on_finished` is called when the last connection that the kernel had accepted
-  // was handed over, and may destroy the listener: none is lost then. Once.
-  void Finish(std::function<void()> on_finished);
+  // Stops for good, also during a pause. `on_finished` is called when the last connection that the
+  // kernel had accepted was handed over, with Backlog::kTake also those that waited to be, and may
+  // destroy the listener: none is lost then. Once.
+  void Finish(Backlog backlog, std::function<void()> on_finished);
   // Tries to accept now. For sockets that others accept from too, one of whom may have left with
   // the wake-up for a connection.
   void Look();

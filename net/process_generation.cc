@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -125,20 +126,22 @@ void ProcessGeneration::OnTried(Place& place) {
 
 // ---- Serving ----
 
-absl::Status ProcessGeneration::Serve() {
-  serving_ = true;
-  if (hands_off()) {
-    acceptor_ = std::make_unique<Acceptor>(loop_);
-    for (const auto& place : places_) {
-      if (place->taker != nullptr) acceptor_->Add(place->taker.get());
-    }
-    if (absl::Status status = acceptor_->Start(*setup_.sockets); !status.ok()) return status;
+absl::Status ProcessGeneration::Prepare() {
+  if (!hands_off()) return absl::OkStatus();
+  acceptor_ = std::make_unique<Acceptor>(loop_);
+  for (const auto& place : places_) {
+    if (place->taker != nullptr) acceptor_->Add(place->taker.get());
   }
+  // It looks at the sockets in the next wait of the loop.
+  return acceptor_->Start(*setup_.sockets);
+}
+
+void ProcessGeneration::Serve() {
+  serving_ = true;
   Assign();
   for (const auto& place : places_) {
     if (std::exchange(place->asked_to_leave, false)) Replace(*place);
   }
-  return absl::OkStatus();
 }
 
 void ProcessGeneration::Assign() {
@@ -288,12 +291,19 @@ void ProcessGeneration::Drain(const DrainPlan& plan) {
 void ProcessGeneration::EndDelay() {
   accepting_ = false;
   drain_->delay = Duration::zero();
-  // The workers have sockets of their own, and give them up when they are told.
+  // The workers have sockets of their own, and give them up when they are told. Whoever is the last
+  // to close one serves those who wait there: not this process, so it goes first.
+  const size_t sockets = setup_.sockets != nullptr ? setup_.sockets->size() : 0;
   setup_.sockets.reset();
   if (acceptor_ == nullptr || acceptor_finished_ || drain_->timeout <= Duration::zero()) {
     return SendDrains();
   }
-  acceptor_->Finish([this] {
+  std::vector<size_t> abandoned = drain_->abandoned;
+  if (drain_->stopping) {
+    abandoned.resize(sockets);
+    std::iota(abandoned.begin(), abandoned.end(), size_t{0});
+  }
+  acceptor_->Finish(abandoned, [this] {
     acceptor_finished_ = true;
     SendDrains();
   });

@@ -31,7 +31,8 @@ class ProcessGeneration final : public Generation {
   ~ProcessGeneration() override;
 
   absl::Status Start() override;
-  absl::Status Serve() override;
+  absl::Status Prepare() override;
+  void Serve() override;
   void Look() override;
   void Drain(const DrainPlan& plan) override;
   std::string backend() const override { return backend_; }

@@ -5,8 +5,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <future>
 #include <mutex>
+#include <numeric>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -57,6 +60,7 @@ class Server::Impl {
   ~Impl();
 
   absl::Status SetUp(SessionFactory& sessions);
+  absl::Status StartThreads();
   absl::Status Run();
   void Stop();
   void Abort();
@@ -85,11 +89,12 @@ class Server::Impl {
   absl::Status StartAcceptor();
   void OnStop();
   void OnDrain(const DrainPlan& plan);
-  void BeginDrain(Duration timeout);
+  void BeginDrain(const DrainPlan& plan);
   // Calls `visit` with each shard, on its thread.
   template <typename Visit>
   void ForEachShard(Visit visit);
   absl::Status RunShards();
+  void JoinThreads(bool run);
   void RunShard(size_t i);
   // Runs `task` on the shard's thread, once that runs.
   void OnShard(size_t i, Task task);
@@ -111,7 +116,9 @@ class Server::Impl {
   BackendKind kind_ = BackendKind::kAuto;
   int stop_fd_ = -1;
   WatcherPtr stop_watch_;
-  size_t running_ = 0;  // shards whose thread has not said that it is done; control loop's
+  std::vector<std::thread> threads_;
+  std::promise<bool> go_;  // whether the threads are to run their shards
+  size_t running_ = 0;     // shards whose thread has not said that it is done; control loop's
   std::atomic<bool> started_ = false;
   std::atomic<bool> abort_ = false;
 };
@@ -125,6 +132,7 @@ Server::Impl::Impl(ServerOptions options, std::shared_ptr<const ListenSockets> s
       cores_(UsableCores()) {}
 
 Server::Impl::~Impl() {
+  JoinThreads(/*run=*/false);
   acceptor_.reset();
   stop_watch_.reset();
   if (threaded() && control_ != nullptr) control_->Close();
@@ -267,30 +275,43 @@ void Server::Impl::OnDrain(const DrainPlan& plan) {
     ForEachShard([](quintet::Shard& shard) { shard.AnnounceStop(); });
     if (plan.delay > Duration::zero()) {
       if (std::exchange(delaying_, true)) return;
-      delay_timer_ = control_loop_->RunAfter(
-          plan.delay, [this, timeout = plan.timeout] { BeginDrain(timeout); });
+      delay_timer_ = control_loop_->RunAfter(plan.delay, [this, plan] { BeginDrain(plan); });
       return;
     }
   }
   control_loop_->Cancel(delay_timer_);
   delaying_ = true;
-  BeginDrain(plan.timeout);
+  BeginDrain(plan);
 }
 
 // The acceptor has given away what it took before the shards are told: tasks of one thread keep
 // their order.
-void Server::Impl::BeginDrain(Duration timeout) {
+void Server::Impl::BeginDrain(const DrainPlan& plan) {
+  std::shared_ptr<const ListenSockets> held;
   {
     // Nobody accepts for this server from here on: connections are to be refused, not to wait in
     // vain, unless the sockets are others' too.
     const std::lock_guard lock(mutex_);
-    sockets_.reset();
+    held = std::exchange(sockets_, nullptr);
   }
-  const auto drain_shards = [this, timeout] {
-    ForEachShard([timeout](quintet::Shard& shard) { shard.Drain(timeout); });
+  const Duration timeout = plan.timeout;
+  std::vector<size_t> abandoned;
+  if (timeout > Duration::zero()) abandoned = plan.abandoned;
+  if (timeout > Duration::zero() && plan.stopping && held != nullptr) {
+    abandoned.resize(held->size());
+    std::iota(abandoned.begin(), abandoned.end(), size_t{0});
+  }
+  if (!threaded()) return shards_.front()->Drain(timeout, abandoned, held.get());
+  // Every socket is some shard's, or the acceptor's, who are to be the last that hold it: what
+  // comes when they have looked would wait for nobody.
+  held.reset();
+  const auto drain_shards = [this, timeout, abandoned] {
+    ForEachShard([timeout, abandoned](quintet::Shard& shard) {
+      shard.Drain(timeout, abandoned, /*held=*/nullptr);
+    });
   };
   if (acceptor_ == nullptr || timeout <= Duration::zero()) return drain_shards();
-  acceptor_->Finish([this, drain_shards] {
+  acceptor_->Finish(abandoned, [this, drain_shards] {
     control_loop_->Defer([this] { acceptor_.reset(); });
     drain_shards();
   });
@@ -315,18 +336,38 @@ absl::Status Server::Impl::Run() {
   return absl::OkStatus();
 }
 
-absl::Status Server::Impl::RunShards() {
-  absl::Status status;
-  std::vector<std::thread> threads;
+absl::Status Server::Impl::StartThreads() {
+  if (!threaded() || !threads_.empty()) return absl::OkStatus();
+  go_ = std::promise<bool>();  // the one of a call that failed is spent
   try {
-    for (size_t i = 0; i < shards_.size(); ++i) threads.emplace_back([this, i] { RunShard(i); });
+    const std::shared_future<bool> go = go_.get_future().share();
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      threads_.emplace_back([this, i, go] {
+        if (go.get()) RunShard(i);
+      });
+    }
   } catch (const std::system_error& error) {
-    status = absl::ResourceExhaustedError(absl::StrCat("cannot start a thread: ", error.what()));
-    Abort();
+    JoinThreads(/*run=*/false);
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start a thread: ", error.what()));
   }
-  running_ = threads.size();
-  if (running_ > 0) control_loop_->Run();
-  for (std::thread& thread : threads) thread.join();
+  return absl::OkStatus();
+}
+
+void Server::Impl::JoinThreads(bool run) {
+  if (threads_.empty()) return;
+  if (!run) go_.set_value(false);
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+absl::Status Server::Impl::RunShards() {
+  const absl::Status status = StartThreads();
+  if (status.ok()) {
+    running_ = threads_.size();
+    go_.set_value(true);
+    control_loop_->Run();
+    JoinThreads(/*run=*/true);
+  }
   acceptor_.reset();
   stop_watch_.reset();
   control_->Close();
@@ -395,6 +436,7 @@ BackendKind Server::backend() const { return impl_->backend(); }
 EventLoop& Server::loop() { return impl_->loop(); }
 std::vector<ShardStats> Server::Stats() const { return impl_->Stats(); }
 
+absl::Status Server::StartThreads() { return impl_->StartThreads(); }
 absl::Status Server::AcceptFromAll() { return impl_->AcceptFromAll(); }
 absl::Status Server::AcceptFrom(int shard, std::vector<size_t> sockets) {
   return impl_->AcceptFrom(static_cast<size_t>(shard), std::move(sockets));

@@ -101,11 +101,11 @@ class Server {
 
   // Serves until it is stopped and returns when the last connection has ended, or the plan's
   // timeout after that, whichever is first; then every port that is not held by others is free. To
-  // be called once.
+  // be called once. Errors: ResourceExhausted (no threads).
   absl::Status Run();
 
-  // Any thread, any callback, also a signal handler; idempotent. Stops listening, tells every
-  // session OnDrain(), and lets Run() return.
+  // Any thread, any callback, also a signal handler; idempotent. Serves who waits to be accepted,
+  // stops listening, tells every session OnDrain(), and lets Run() return.
   void Stop();
   // Any thread or callback. The same by a plan of the caller's; a later one may only shorten the
   // time.
@@ -131,9 +131,12 @@ class Server {
   // Any thread.
   std::vector<ShardStats> Stats() const;
 
-  // For supervisors, after CreateOn(). Every shard accepts from what is its own; with kHandoff and
-  // several shards an acceptor on the thread of Run() accepts for them. Before Run(). Errors: those
-  // of Listener::Create().
+  // For supervisors, after CreateOn(), before Run(): starts the threads of the shards, which wait
+  // for Run(), so that this can no longer fail. Errors: ResourceExhausted.
+  absl::Status StartThreads();
+  // The same. Every shard accepts from what is its own; with kHandoff and
+  // several shards an acceptor on the thread of Run() accepts for them. The sockets need not listen
+  // before Run(). Errors: those of Listener::Create().
   absl::Status AcceptFromAll();
   // The following on any thread, before or during Run(). What a shard accepts from, by index of the
   // ListenSockets; errors are logged during Run().

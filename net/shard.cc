@@ -36,16 +36,19 @@ Shard::Shard(const ServerOptions& options, SessionFactory& sessions, WorkerCount
 absl::Status Shard::AcceptFrom(const ListenSockets& sockets, std::span<const size_t> indices) {
   for (Entry& entry : listeners_) {
     const bool stays = std::find(indices.begin(), indices.end(), entry.socket) != indices.end();
-    if (!stays && !entry.leaving) Leave(entry);
+    if (!stays && !entry.leaving) Leave(entry, Backlog::kLeave);
   }
   for (const size_t index : indices) {
-    const auto same = [index](const Entry& entry) {
-      return entry.socket == index && !entry.leaving;
-    };
-    if (std::any_of(listeners_.begin(), listeners_.end(), same)) continue;
+    if (AcceptsFrom(index)) continue;
     if (absl::Status status = Listen(sockets, index); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+bool Shard::AcceptsFrom(size_t index) const {
+  return std::any_of(listeners_.begin(), listeners_.end(), [index](const Entry& entry) {
+    return entry.socket == index && !entry.leaving;
+  });
 }
 
 absl::Status Shard::Listen(const ListenSockets& sockets, size_t index) {
@@ -61,9 +64,9 @@ absl::Status Shard::Listen(const ListenSockets& sockets, size_t index) {
   return absl::OkStatus();
 }
 
-void Shard::Leave(Entry& entry) {
+void Shard::Leave(Entry& entry, Backlog backlog) {
   entry.leaving = true;
-  entry.listener->Finish([this, listener = entry.listener.get()] { OnLeft(listener); });
+  entry.listener->Finish(backlog, [this, listener = entry.listener.get()] { OnLeft(listener); });
 }
 
 void Shard::OnLeft(const Listener* listener) {
@@ -90,6 +93,8 @@ std::unique_ptr<Session> Shard::CreateSession() {
 }
 
 void Shard::Adopt(Socket socket) {
+  // Too late: what is open has been ended, and nothing would end this one.
+  if (draining_ && loop_->clock().Now() >= drain_deadline_) return;
   // Refused by the backend: the client is closed and counted (ConnectionCounters::refused).
   static_cast<void>(group_->Adopt(std::move(socket), CreateSession()));
   if (!AtLimit() || std::exchange(at_limit_, true)) return;
@@ -116,10 +121,16 @@ void Shard::OnConnectionClosed() {
   for (Entry& entry : listeners_) entry.listener->Resume();
 }
 
-void Shard::Drain(Duration timeout) {
+void Shard::Drain(Duration timeout, std::span<const size_t> abandoned, const ListenSockets* held) {
   if (!std::exchange(draining_, true)) {
+    for (const size_t index : abandoned) {
+      // On an error, out of descriptors say, they are another's, or are reset.
+      if (held != nullptr && !AcceptsFrom(index)) static_cast<void>(Listen(*held, index));
+    }
     for (Entry& entry : listeners_) {
-      if (!entry.leaving) Leave(entry);
+      const bool last =
+          std::find(abandoned.begin(), abandoned.end(), entry.socket) != abandoned.end();
+      if (!entry.leaving) Leave(entry, last ? Backlog::kTake : Backlog::kLeave);
     }
     group_->Drain();
   }

@@ -57,9 +57,11 @@ class Shard {
   // Transport::stopping() is true from here on.
   void AnnounceStop() { group_->set_stopping(true); }
   // Stops accepting, tells every session OnDrain(), after `timeout` closes what is left and idle
-  // and aborts the rest (zero: aborts all at once), and ends Run(). A second call may only shorten
-  // the time.
-  void Drain(Duration timeout);
+  // and aborts the rest (zero: aborts all at once), and ends Run(). Serves those first who wait in
+  // `abandoned` (DrainPlan), of the sockets that it accepts from, or of all that are `held` where
+  // that is not null: then others accept there, but may be gone by the time this process closes
+  // them. A second call may only shorten the time.
+  void Drain(Duration timeout, std::span<const size_t> abandoned, const ListenSockets* held);
 
   // Before Run() and on the shard's thread only.
   EventLoop& loop() { return *loop_; }
@@ -79,7 +81,8 @@ class Shard {
 
   std::unique_ptr<Session> CreateSession();
   absl::Status Listen(const ListenSockets& sockets, size_t index);
-  void Leave(Entry& entry);
+  bool AcceptsFrom(size_t index) const;
+  void Leave(Entry& entry, Backlog backlog);
   void OnLeft(const Listener* listener);
   void OnProxyRefused(std::string_view why, const Transport& transport);
   void OnConnectionClosed();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -107,11 +108,12 @@ void Supervisor::Log(LogLevel level, const std::string& text) const {
 absl::Status Supervisor::Run() {
   serving_ = MakeGeneration(service_, sockets_);
   absl::Status status = serving_->Start();
-  if (status.ok()) status = serving_->Serve();
+  if (status.ok()) status = serving_->Prepare();
   if (!status.ok()) {
     serving_.reset();
     return status;
   }
+  serving_->Serve();
   loop_->Run();
   return result_;
 }
@@ -155,10 +157,13 @@ void Supervisor::OnReady(Generation* generation) {
     return;
   }
   if (generation != starting_.get()) return;
-  absl::Status status = next_sockets_->Listen();
-  if (status.ok()) status = starting_->Serve();
+  // Listening is the last that can fail: whom the kernel gives to a new socket must be served.
+  absl::Status status = starting_->Prepare();
+  if (status.ok()) status = next_sockets_->Listen();
   if (!status.ok()) return EndReload(status);
-  const DrainPlan plan = ReplacePlan(service_.server);
+  starting_->Serve();
+  DrainPlan plan = ReplacePlan(service_.server);
+  plan.abandoned = sockets_->NotIn(*next_sockets_);
   service_ = std::move(next_service_);
   sockets_ = std::move(next_sockets_);
   addresses_ = sockets_->addresses();
@@ -198,7 +203,9 @@ void Supervisor::Retire(std::unique_ptr<Generation> generation, const DrainPlan&
 }
 
 // Somebody has stopped accepting from a socket that those who serve accept from, too, and may have
-// been woken for a connection that he did not take.
+// been woken for a connection that he did not take. Looks that are still to come for those who left
+// before him are not missed: his own, of which the first is at once, come in their place, so that
+// each is made up for before twice its time has passed, however many leave.
 void Supervisor::LookAgain() {
   if (succeeded_ != nullptr) return succeeded_->TellLeft();
   for (const TimerHandle timer : std::exchange(look_timers_, {})) loop_->Cancel(timer);
@@ -299,7 +306,11 @@ void Supervisor::OnSuccessorReady(pid_t pid) {
   Log(LogLevel::kInfo, absl::StrCat("successor ", pid, " is ready"));
   sockets_->DisownFiles();
   if (options_.on_succeeded) options_.on_succeeded(pid);
-  End(ReplacePlan(service_.server));
+  DrainPlan plan = ReplacePlan(service_.server);
+  // It may have been configured otherwise, and have closed any of them.
+  plan.abandoned.resize(sockets_->size());
+  std::iota(plan.abandoned.begin(), plan.abandoned.end(), size_t{0});
+  End(plan);
 }
 
 // ---- The end ----

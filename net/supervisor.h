@@ -67,9 +67,10 @@ struct SupervisorOptions {
 //                    that serves
 //
 // No connection is lost on the way: the listening sockets stay open, workers accept until their
-// successors do, and drain. A SIGHUP during a reload leads to one more after it. During a reload
-// SIGTERM ends the workers that start, too. While the new program starts, SIGHUP and SIGUSR2 are
-// refused, and SIGTERM ends it, too.
+// successors do, and drain. Who waits in a socket that is to be closed, at the end or since a
+// reload has removed its address, is served before. A SIGHUP during a reload leads to one more
+// after it. During a reload SIGTERM ends the workers that start, too. While the new program starts,
+// SIGHUP and SIGUSR2 are refused, and SIGTERM ends it, too.
 //
 // The process should belong to the supervisor: it handles these signals, and with kProcess it must
 // be single-threaded.

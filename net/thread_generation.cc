@@ -19,7 +19,12 @@ ThreadGeneration::ThreadGeneration(EventLoop& loop, GenerationSetup setup, Event
 ThreadGeneration::~ThreadGeneration() {
   executor_->Close();
   if (server_ != nullptr) server_->Drain({.timeout = Duration::zero()});
+  Release(/*serve=*/false);
   Join();
+}
+
+void ThreadGeneration::Release(bool serve) {
+  if (!std::exchange(released_, true)) go_.set_value(serve);
 }
 
 void ThreadGeneration::Join() {
@@ -37,17 +42,19 @@ absl::Status ThreadGeneration::Start() {
   server_ = *std::move(server);
   backend_ = DescribeBackend(server_->backend(), setup_.server.loop.backend.kind);
   server_->set_on_left([executor = executor_, left = events_.left] { executor->Post(left); });
-  // Everything that could fail has been made.
   loop_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
     if (!alive.expired()) events_.ready();
   });
   return absl::OkStatus();
 }
 
-absl::Status ThreadGeneration::Serve() {
-  if (absl::Status status = server_->AcceptFromAll(); !status.ok()) return status;
+absl::Status ThreadGeneration::Prepare() {
+  absl::Status prepared = server_->AcceptFromAll();
+  if (prepared.ok()) prepared = server_->StartThreads();
+  if (!prepared.ok()) return prepared;
   try {
     thread_ = std::thread([this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!go_.get_future().get()) return;
       const absl::Status status = server_->Run();
       executor_->Post([this, alive, status] {
         if (!alive.expired()) OnEnded(status);

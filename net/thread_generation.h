@@ -2,6 +2,7 @@
 #ifndef QUINTET_NET_THREAD_GENERATION_H_
 #define QUINTET_NET_THREAD_GENERATION_H_
 
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -18,7 +19,8 @@ class ThreadGeneration final : public Generation {
   ~ThreadGeneration() override;
 
   absl::Status Start() override;
-  absl::Status Serve() override;
+  absl::Status Prepare() override;
+  void Serve() override { Release(/*serve=*/true); }
   void Look() override { server_->Look(); }
   void Drain(const DrainPlan& plan) override;
   std::string backend() const override { return backend_; }
@@ -26,6 +28,7 @@ class ThreadGeneration final : public Generation {
 
  private:
   void OnEnded(absl::Status status);
+  void Release(bool serve);
   void Join();
 
   EventLoop& loop_;
@@ -35,6 +38,8 @@ class ThreadGeneration final : public Generation {
   const std::shared_ptr<LoopExecutor> executor_;
   std::unique_ptr<Server> server_;
   std::thread thread_;
+  std::promise<bool> go_;  // whether the thread is to run the server
+  bool released_ = false;
   std::string backend_;
   bool draining_ = false;
   // Expired for tasks that find this object gone.

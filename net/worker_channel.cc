@@ -31,36 +31,59 @@ static_assert(sizeof(Packet) <= WorkerChannel::kMaxBytes + alignof(Head));
 
 constexpr size_t kHeadBytes = offsetof(Packet, body);
 
+// A bit each; the bytes used.
+size_t EncodeSockets(const std::vector<size_t>& sockets, char* bytes) {
+  size_t length = 0;
+  for (const size_t socket : sockets) {
+    if (socket / 8 >= kBodyBytes) continue;  // 32,000 sockets: nobody has so many
+    bytes[socket / 8] = static_cast<char>(bytes[socket / 8] | 1 << (socket % 8));
+    length = std::max(length, socket / 8 + 1);
+  }
+  return length;
+}
+
+std::vector<size_t> DecodeSockets(const char* bytes, size_t length) {
+  std::vector<size_t> sockets;
+  for (size_t socket = 0; socket < length * 8; ++socket) {
+    if ((bytes[socket / 8] >> (socket % 8) & 1) != 0) sockets.push_back(socket);
+  }
+  return sockets;
+}
+
 size_t Encode(const WorkerMessage& message, Packet& packet) {
   packet.head = {.type = message.type,
                  .stopping = message.plan.stopping,
                  .delay = message.plan.delay,
                  .timeout = message.plan.timeout};
   std::fill(std::begin(packet.body), std::end(packet.body), '\0');
-  if (message.type != WorkerMessage::Type::kAcceptFrom) {
-    const size_t length = std::min(message.text.size(), kBodyBytes);
-    std::copy_n(message.text.data(), length, packet.body);
-    return kHeadBytes + length;
+  switch (message.type) {
+    case WorkerMessage::Type::kAcceptFrom:
+      return kHeadBytes + EncodeSockets(message.sockets, packet.body);
+    case WorkerMessage::Type::kDrain:
+      return kHeadBytes + EncodeSockets(message.plan.abandoned, packet.body);
+    default:
+      break;
   }
-  size_t length = 0;
-  for (const size_t socket : message.sockets) {
-    if (socket / 8 >= kBodyBytes) continue;  // 32,000 sockets: nobody has so many
-    packet.body[socket / 8] = static_cast<char>(packet.body[socket / 8] | 1 << (socket % 8));
-    length = std::max(length, socket / 8 + 1);
-  }
+  const size_t length = std::min(message.text.size(), kBodyBytes);
+  std::copy_n(message.text.data(), length, packet.body);
   return kHeadBytes + length;
 }
 
 WorkerMessage Decode(const Packet& packet, size_t bytes) {
   WorkerMessage message{.type = packet.head.type,
-                        .plan = {packet.head.delay, packet.head.timeout, packet.head.stopping}};
+                        .plan = {.delay = packet.head.delay,
+                                 .timeout = packet.head.timeout,
+                                 .stopping = packet.head.stopping}};
   const size_t length = bytes - kHeadBytes;
-  if (message.type != WorkerMessage::Type::kAcceptFrom) {
-    message.text.assign(packet.body, length);
-    return message;
-  }
-  for (size_t socket = 0; socket < length * 8; ++socket) {
-    if ((packet.body[socket / 8] >> (socket % 8) & 1) != 0) message.sockets.push_back(socket);
+  switch (message.type) {
+    case WorkerMessage::Type::kAcceptFrom:
+      message.sockets = DecodeSockets(packet.body, length);
+      break;
+    case WorkerMessage::Type::kDrain:
+      message.plan.abandoned = DecodeSockets(packet.body, length);
+      break;
+    default:
+      message.text.assign(packet.body, length);
   }
   return message;
 }

@@ -29,6 +29,12 @@ enum class CloseMode : uint8_t {
   kKeep,   // the descriptor stays open and goes back to the source's owner
 };
 
+// Those who wait in the kernel's queue of a socket when accepting from it ends.
+enum class Backlog : uint8_t {
+  kLeave,  // to others who accept from the socket
+  kTake,   // nobody else will: they are accepted first, lest the kernel reset them
+};
+
 // What a backend did since it was made. Plain counters: read them on the loop's thread.
 struct BackendStats {
   uint64_t waits = 0;            // returns of Wait()
@@ -79,9 +85,14 @@ class Backend {
   virtual void StopAccept(Source& source) = 0;
 
   // StopAccept() with notice: one kAccept with -ECANCELED, behind the connections that the kernel
-  // had already accepted, is the last. Closing the source after it loses none of them. Not to be
-  // followed by StartAccept().
-  virtual void FinishAccept(Source& source) = 0;
+  // had already accepted, and with Backlog::kTake behind those that waited to be, is the last.
+  // Closing the source after it loses none of them. kTake ends when accept(2) finds nobody (EAGAIN)
+  // or fails, out of descriptors say, and at kMaxTakenAtEnd. Not to be followed by StartAccept().
+  virtual void FinishAccept(Source& source, Backlog backlog) = 0;
+
+  // The longest queue there is where nobody has raised net.core.somaxconn (4096 since Linux 5.4):
+  // those who were there are taken, and a storm of others does not keep the socket open.
+  static constexpr uint16_t kMaxTakenAtEnd = 4096;
 
   // Before the first StartAccept: other loops accept from the same socket, and one of them is to be
   // woken for a connection, not all. epoll: EPOLLEXCLUSIVE (epoll_ctl(2), Linux 4.5). io_uring

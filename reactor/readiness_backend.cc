@@ -220,12 +220,13 @@ void ReadinessBackend::StartAccept(Source& source) {
   Arm(source, kAccepting);
 }
 
-void ReadinessBackend::FinishAccept(Source& source) {
+void ReadinessBackend::FinishAccept(Source& source, Backlog backlog) {
   Disarm(source, kAccepting);
   const uint32_t index = table_.SlotOf(source);
   Slot& slot = table_[index];
   if (slot.Is(kClosing)) return;
   slot.Set(kAcceptDone);
+  slot.accepts_left = backlog == Backlog::kTake ? kMaxTakenAtEnd : 0;
   Enqueue(index);
 }
 

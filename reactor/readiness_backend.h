@@ -49,7 +49,7 @@ class ReadinessBackend final : public Backend {
   absl::Status Add(Source& source) override;
   void StartAccept(Source& source) override;
   void StopAccept(Source& source) override { Disarm(source, kAccepting); }
-  void FinishAccept(Source& source) override;
+  void FinishAccept(Source& source, Backlog backlog) override;
   void ShareAccept(Source& source) override;
   void StartRecv(Source& source) override { Arm(source, kReceiving); }
   void StopRecv(Source& source) override { Disarm(source, kReceiving); }
@@ -84,7 +84,7 @@ class ReadinessBackend final : public Backend {
     kRecvBeforeSend = 1 << 12,  // the last turn went to sending
     kRecvEnded = 1 << 13,       // end of file or an error was delivered
     kSendFailed = 1 << 14,      // SendNow() met the error in `result`: StartSend() delivers it
-    kAcceptDone = 1 << 15,      // the last kAccept is to be delivered
+    kAcceptDone = 1 << 15,      // the last kAccept is to be delivered, behind `accepts_left`
     kAcceptShared = 1 << 16,    // ShareAccept() was called
     kAcceptedSome = 1 << 17,    // since the socket was told to be ready
   };
@@ -98,6 +98,7 @@ class ReadinessBackend final : public Backend {
     Readiness ready = Readiness::kNone;
     Readiness watched = Readiness::kNone;
     Trigger trigger = Trigger::kLevel;
+    uint16_t accepts_left = 0;  // before kAcceptDone
 
     bool Is(unsigned mask) const { return (flags & mask) != 0; }
     void Set(unsigned mask) { flags |= mask; }
@@ -127,6 +128,7 @@ class ReadinessBackend final : public Backend {
   void Enqueue(uint32_t index);
   bool TakeTurn(uint32_t index, Completion* completion);
   bool Accept(uint32_t index, Completion* completion);
+  bool FinishAccepting(uint32_t index, Completion* completion);
   bool Receive(uint32_t index, Completion* completion);
   bool TrySend(uint32_t index);
   ssize_t Transmit(int fd, std::span<const iovec> buffers);

@@ -80,11 +80,7 @@ bool ReadinessBackend::TakeTurn(uint32_t index, Completion* completion) {
     *completion = {source, {}, static_cast<int32_t>(ready), Op::kReady};
     return true;
   }
-  if (slot.Is(kAcceptDone)) {
-    slot.Clear(kAcceptDone);
-    *completion = {source, {}, -ECANCELED, Op::kAccept};
-    return true;
-  }
+  if (slot.Is(kAcceptDone)) return FinishAccepting(index, completion);
   // The two directions take turns, so that a source which only ever sends more still receives.
   const bool output_waits = slot.Is(kSendDone | kConnectDone) || CanWrite(slot);
   if (CanRead(slot) && !slot.Is(kBackingOff) && (slot.Is(kRecvBeforeSend) || !output_waits)) {
@@ -139,6 +135,28 @@ bool ReadinessBackend::Accept(uint32_t index, Completion* completion) {
   slot.Clear(kAccepting);
   MarkDirty(index);
   *completion = {source, {}, -error, Op::kAccept};
+  return true;
+}
+
+// One of those who wait, and then the end.
+bool ReadinessBackend::FinishAccepting(uint32_t index, Completion* completion) {
+  Slot& slot = table_[index];
+  Source* const source = table_.source(index);
+  if (slot.accepts_left > 0) {
+    --slot.accepts_left;
+    ++stats_.io_syscalls;
+    const int fd = ::accept4(source->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      *completion = {source, {}, fd, Op::kAccept};
+      return true;
+    }
+    if (IsTransientAcceptError(errno)) {
+      ++stats_.accept_retries;
+      return false;
+    }
+  }
+  slot.Clear(kAcceptDone);
+  *completion = {source, {}, -ECANCELED, Op::kAccept};
   return true;
 }
 

@@ -151,20 +151,19 @@ void UringBackend::Unwant(Source& source, UringOp op) {
 void UringBackend::StartAccept(Source& source) {
   UringSource& state = Find(source);
   const UringOps bit = Bit(UringOp::kAccept);
-  const bool look = (state.wanted & state.in_flight & bit) != 0;
+  const bool look = (state.wanted & state.in_flight & bit) != 0 && !state.accept_looking;
   Want(source, UringOp::kAccept);
-  for (int i = 0; look && i < kAcceptsPerLook; ++i) {
-    ++stats_.io_syscalls;
-    const int fd = ::accept4(state.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;  // also errors: the accept in flight meets them
-    Queue(table_.SlotOf(source), Op::kAccept, fd);
-  }
+  if (!look) return;
+  state.accept_looking = true;
+  state.accepts_left = kMaxTakenAtEnd;
+  Queue(table_.SlotOf(source), Op::kAccept, kLook);
 }
 
-void UringBackend::FinishAccept(Source& source) {
+void UringBackend::FinishAccept(Source& source, Backlog backlog) {
   UringSource& state = Find(source);
   Unwant(source, UringOp::kAccept);
   if (state.closing) return;
+  state.accepts_left = backlog == Backlog::kTake ? kMaxTakenAtEnd : 0;
   if ((state.in_flight & Bit(UringOp::kAccept)) != 0) {
     state.accept_finishing = true;
   } else {

@@ -41,10 +41,6 @@ class UringBackend final : public Backend {
   // How long an operation rests that met ENOBUFS or ENOMEM, and the ring itself when it cannot take
   // submissions: long enough not to spin, short enough not to be noticed.
   static constexpr Duration kExhaustionRetry = std::chrono::milliseconds(10);
-  // Connections taken at once by a StartAccept() that looks; those behind them wake the accept in
-  // flight.
-  static constexpr int kAcceptsPerLook = 64;
-
   // Sets up the ring, disabled until BindToThread(), and its buffers. `clock` must outlive the
   // backend. Errors: InvalidArgument for sizes that make no sense; Unavailable with step and errno.
   static absl::StatusOr<std::unique_ptr<UringBackend>> Create(const UringOptions& options,
@@ -56,7 +52,7 @@ class UringBackend final : public Backend {
   absl::Status Add(Source& source) override;
   void StartAccept(Source& source) override;
   void StopAccept(Source& source) override { Unwant(source, UringOp::kAccept); }
-  void FinishAccept(Source& source) override;
+  void FinishAccept(Source& source, Backlog backlog) override;
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override { Unwant(source, UringOp::kRecv); }
   void StartSend(Source& source, std::span<const iovec> buffers) override;
@@ -78,6 +74,9 @@ class UringBackend final : public Backend {
   const UringRing& ring() const { return *ring_; }
 
  private:
+  // Stands among the undelivered completions of a source where it is to look for connections.
+  static constexpr int32_t kLook = INT32_MIN;
+
   UringBackend(const LogFunction& log, Clock& clock, int wake_fd)
       : log_(log), clock_(clock), wake_fd_(wake_fd) {}
 
@@ -126,6 +125,7 @@ class UringBackend final : public Backend {
   void OnPoll(uint32_t slot, int32_t result, bool more);
   void Queue(uint32_t slot, Op op, int32_t result, uint16_t buffer = CompletionStore::kNoBuffer);
   bool Deliver(uint32_t slot, Completion* completion);
+  bool AcceptOne(uint32_t slot, Completion* completion);
   void DropQueued(UringSource& source);
 
   const LogFunction log_;

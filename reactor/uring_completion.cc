@@ -340,11 +340,36 @@ bool UringBackend::Deliver(uint32_t slot, Completion* completion) {
       table_.Erase(slot);
       return true;
     case Op::kAccept:
+      if (item.result == kLook || item.result == -ECANCELED) return AcceptOne(slot, completion);
+      return true;
     case Op::kConnect:
     case Op::kSend:
       return true;
   }
   return true;
+}
+
+// A turn to accept one of those of whom the ring does not tell, since nobody is woken for them a
+// second time, or since it accepts no more. What led here is queued once more: each has its turn.
+// Errors end a look: the accept in flight meets them.
+bool UringBackend::AcceptOne(uint32_t slot, Completion* completion) {
+  UringSource& state = table_[slot];
+  const int32_t turn = completion->result;
+  const bool looking = turn == kLook;
+  const bool stopped = looking && (state.wanted & Bit(UringOp::kAccept)) == 0;
+  if (state.accepts_left > 0 && !stopped) {
+    --state.accepts_left;
+    ++stats_.io_syscalls;
+    const int fd = ::accept4(state.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 || IsTransientAcceptError(errno)) {
+      if (fd < 0) ++stats_.accept_retries;
+      queued_.Append(state, Op::kAccept, turn, CompletionStore::kNoBuffer);
+      completion->result = fd;
+      return fd >= 0;
+    }
+  }
+  if (looking) state.accept_looking = false;
+  return !looking;
 }
 
 // Gives up what was not delivered yet: its source is closing.

@@ -84,6 +84,8 @@ struct UringSource {
 
   // The end of the accept in flight is to be told.
   bool accept_finishing : 1 = false;
+  // UringBackend::kLook is queued.
+  bool accept_looking : 1 = false;
 
   CloseMode close_mode = CloseMode::kClose;
   Readiness interest = Readiness::kNone;
@@ -91,6 +93,7 @@ struct UringSource {
   Trigger trigger = Trigger::kLevel;
   uint8_t send_count = 0;
   int fd = -1;
+  uint16_t accepts_left = 0;  // that UringBackend::AcceptOne() may still make
 
   // Undelivered completions, in CompletionStore.
   uint32_t first = kNone;

@@ -88,7 +88,7 @@ class BatchBackend final : public Backend {
   absl::Status Add(Source&) override { return absl::OkStatus(); }
   void StartAccept(Source&) override {}
   void StopAccept(Source&) override {}
-  void FinishAccept(Source&) override {}
+  void FinishAccept(Source&, Backlog) override {}
   void StartRecv(Source&) override {}
   void StopRecv(Source&) override {}
   void StartSend(Source&, std::span<const iovec>) override {}

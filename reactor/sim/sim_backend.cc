@@ -114,10 +114,15 @@ void SimBackend::StopAccept(Source& source) {
   Consider(source.fd(), slot);
 }
 
-void SimBackend::FinishAccept(Source& source) {
+void SimBackend::FinishAccept(Source& source, Backlog backlog) {
   StopAccept(source);
   Slot& slot = Find(source);
   if (slot.closing) return;
+  for (int left = kMaxTakenAtEnd; backlog == Backlog::kTake && left > 0; --left) {
+    const int fd = network_.Accept(source.fd());
+    if (fd < 0) break;
+    slot.moved_accepts.push_back(fd);
+  }
   slot.accept_finishing = true;
   Consider(source.fd(), slot);
 }

@@ -39,7 +39,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   absl::Status Add(Source& source) override;
   void StartAccept(Source& source) override;
   void StopAccept(Source& source) override;
-  void FinishAccept(Source& source) override;
+  void FinishAccept(Source& source, Backlog backlog) override;
   void StartRecv(Source& source) override;
   void StopRecv(Source& source) override;
   void StartSend(Source& source, std::span<const iovec> buffers) override;

@@ -92,6 +92,11 @@ bool OperationsTest::Start(int workers, const std::vector<std::string>& more,
       "--pin=false"};
   if (!listen.empty()) arguments.insert(arguments.end(), {"--listen", listen});
   arguments.insert(arguments.end(), more.begin(), more.end());
+  return Launch(arguments, options);
+}
+
+bool OperationsTest::Launch(const std::vector<std::string>& arguments,
+                            const ChildProcess::Options& options) {
   hello_ = std::make_unique<HelloProcess>(arguments, options);
   if (hello_->started()) return true;
   const std::string said = absl::StrJoin(hello_->Lines(), "\n");

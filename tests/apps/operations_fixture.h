@@ -57,6 +57,10 @@ class OperationsTest : public DescriptorLeakTest, public ::testing::WithParamInt
   // An address; empty: the configuration says it.
   std::string listen = "127.0.0.1:0";
 
+  // The same with these arguments and no others.
+  [[nodiscard]] bool Launch(const std::vector<std::string>& arguments,
+                            const ChildProcess::Options& options = {});
+
   HelloProcess& hello() { return *hello_; }
   const Address& address() const { return hello_->addresses().front(); }
   // A blocking client with timeouts; no descriptor where nobody listens.

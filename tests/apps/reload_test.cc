@@ -3,15 +3,19 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/apps/operations_fixture.h"
+#include "tests/support/peers.h"
 #include "tests/support/process_info.h"
 #include "tests/support/sanitizers.h"
 
@@ -26,8 +30,7 @@ constexpr char kOldEnded[] = "hello: the old workers have ended";
 
 class ReloadTest : public OperationsTest {
  protected:
-  // Fewer on the ring: what is particular to it shows with the first.
-  static int Reloads() { return Scaled(GetParam().backend == BackendKind::kIoUring ? 10 : 50); }
+  static int Reloads() { return Scaled(50); }
 };
 
 INSTANTIATE_TEST_SUITE_P(Operations, ReloadTest,
@@ -80,6 +83,18 @@ class ReloadConfigTest : public OperationsTest {
   void WriteName(const std::string& server_name) const {
     Write(absl::StrCat("[http]\nserver_name = \"", server_name, "\"\n"));
   }
+  static std::string Content(const std::string& path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+  // A blocking client; no descriptor where nobody listens.
+  static Fd ConnectTo(const Address& address) {
+    Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    SetTimeouts(fd.get(), kPeerTimeout);
+    if (!testing::Connect(fd.get(), address.data(), address.size())) fd.Reset();
+    return fd;
+  }
   // What a new connection is answered.
   std::string Reply() {
     const Fd client = Connect();
@@ -122,6 +137,60 @@ TEST_P(ReloadConfigTest, TakesTheNewOneAndRefusesABadOne) {
   EXPECT_THAT(Reply(), HasSubstr("\r\nServer: fourth\r\n"));
   const HttpLoad::Report report = load.Stop();
   EXPECT_TRUE(report.clean()) << report.ToString();
+  ExpectCleanEnd();
+}
+
+// What concerns the listening sockets, changed under load: nobody at the address that stays
+// notices, and nobody at the other one, who waits there when it goes, is lost.
+TEST_P(ReloadConfigTest, ChangesTheListeningSockets) {
+  const std::string log_file = file() + ".log";
+  std::string addresses = "\"127.0.0.1:0\", \"127.0.0.2:0\"";
+  const auto configure = [&](const char* sockets, const char* more = "") {
+    Write(absl::StrCat("[listen]\naddresses = [", addresses, "]\n", sockets, more));
+  };
+  configure("");
+  if (!Launch({"--config", file(), "--backend", std::string(BackendName(GetParam().backend)),
+               "--worker-kind", GetParam().worker_kind, "--shards", "2", "--pin=false",
+               "--drain-timeout", "60s"})) {
+    return;
+  }
+  ASSERT_EQ(hello().addresses().size(), 2U);
+  const Address stays = hello().addresses()[0];
+  const Address other = hello().addresses()[1];
+  const auto one = absl::StrCat("\"", stays.ToString(), "\"");
+  const auto both = absl::StrCat(one, ", \"", other.ToString(), "\"");
+  HttpLoad load(stays, {.connections = kConnections, .reconnecting = 16});
+  const auto reload = [&] {
+    ASSERT_TRUE(load.WaitForRequests(500));
+    hello().Signal(SIGHUP);
+    ASSERT_NE(hello().WaitForLine(kReloaded), "");
+    ASSERT_TRUE(load.WaitForRequests(500));
+  };
+  for (int round = 0; round < Scaled(5); ++round) {
+    HttpLoad leaving(other, {.connections = 16, .reconnecting = 8});
+    ASSERT_TRUE(leaving.WaitForRequests(100));
+    // Its clients come to an end before they would be refused; those who wait do not.
+    static_cast<void>(leaving.Stop());
+    std::vector<Fd> waiting;
+    for (int i = 0; i < 100; ++i) waiting.push_back(ConnectTo(other));
+    addresses = one;
+    configure("steer = \"cpu\"\nbacklog = 64\n");
+    reload();
+    for (const Fd& client : waiting) EXPECT_NE(Ask(client, "Connection: close\r\n"), "");
+    EXPECT_TRUE(Eventually([&] { return !ConnectTo(other); }));
+    addresses = both;
+    configure("steer = \"none\"\nbacklog = 2048\n");
+    reload();
+  }
+  configure("", absl::StrCat("[process]\nlog_file = \"", log_file, "\"\n").c_str());
+  reload();
+  // The end of that reload is the last that the old log has.
+  hello().Signal(SIGHUP);
+  EXPECT_TRUE(Eventually([&] { return Content(log_file).find(kReloaded) != std::string::npos; }));
+  ASSERT_TRUE(load.WaitForRequests(500));
+  const HttpLoad::Report report = load.Stop();
+  EXPECT_TRUE(report.clean()) << report.ToString();
+  EXPECT_EQ(report.answered, report.requests);
   ExpectCleanEnd();
 }
 

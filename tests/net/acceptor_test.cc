@@ -152,7 +152,7 @@ TEST_P(AcceptorTest, FinishGivesAwayWhatItTookFirst) {
   Connect(3);
   for (int i = 0; i < 3; ++i) loop().RunOnce(Acceptor::kRetryInterval);
   bool finished = false;
-  acceptor_->Finish([&] { finished = true; });
+  acceptor_->Finish({}, [&] { finished = true; });
   for (int i = 0; i < 3; ++i) loop().RunOnce(Acceptor::kRetryInterval);
   for (FakeTaker& taker : takers_) taker.willing = true;
   ASSERT_TRUE(TurnUntil([&] { return finished; }));
@@ -172,7 +172,7 @@ TEST_P(AcceptorTest, FinishWaitsNeitherForRoomNorForTakersThatAreGone) {
   ASSERT_TRUE(TurnUntil([&] { return limited.given.size() == 1; }));
   for (int i = 0; i < 3; ++i) loop().RunOnce(Acceptor::kRetryInterval);
   bool finished = false;
-  acceptor_->Finish([&] { finished = true; });
+  acceptor_->Finish({}, [&] { finished = true; });
   EXPECT_TRUE(TurnUntil([&] { return finished; })) << "it waits for room";
 
   acceptor_ = std::make_unique<Acceptor>(loop());
@@ -180,7 +180,7 @@ TEST_P(AcceptorTest, FinishWaitsNeitherForRoomNorForTakersThatAreGone) {
   Connect(1);
   for (int i = 0; i < 3; ++i) loop().RunOnce(Acceptor::kRetryInterval);
   finished = false;
-  acceptor_->Finish([&] { finished = true; });
+  acceptor_->Finish({}, [&] { finished = true; });
   EXPECT_TRUE(TurnUntil([&] { return finished; })) << "it waits for takers";
 }
 

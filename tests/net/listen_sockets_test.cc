@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -65,6 +67,37 @@ class ListenSocketsTest : public DescriptorLeakTest {
     auto successor = ListenSockets::Open(set.options(), std::move(inherited));
     EXPECT_TRUE(successor.ok()) << successor.status();
     return successor.ok() ? *successor : nullptr;
+  }
+  // How many may wait at a listening socket of TCP (tcp_get_info() of Linux, "sk_max_ack_backlog").
+  static int BacklogOf(int fd) {
+    tcp_info info{};
+    socklen_t length = sizeof(info);
+    EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return static_cast<int>(info.tcpi_sacked);
+  }
+  static void ExpectBacklog(const ListenSockets& set, int backlog) {
+    for (const auto& [fd, name] : set.descriptors()) EXPECT_EQ(BacklogOf(fd), backlog);
+  }
+  static std::shared_ptr<ListenSockets> Change(const ListenSockets& set,
+                                               const ListenSocketsOptions& options) {
+    auto changed = set.Change(options);
+    EXPECT_TRUE(changed.ok()) << changed.status();
+    EXPECT_TRUE((*changed)->Listen().ok());
+    return *changed;
+  }
+  // Expects that connections made on each core are at the socket of its number modulo `modulus`.
+  static void ExpectSteered(const ListenSockets& set, size_t modulus) {
+    const std::vector<int> cores = UsableCores();
+    cpu_set_t before;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
+    for (size_t i = 0; i < std::min<size_t>(cores.size(), 8); ++i) {
+      PinToCore(cores, i);
+      std::vector<Fd> clients;
+      for (int n = 0; n < 20; ++n) clients.push_back(Dial(set.addresses()[0]));
+      const std::vector<size_t> waiting = TakeWaiting(set);
+      EXPECT_EQ(waiting[static_cast<size_t>(cores[i]) % modulus], 20U) << "core " << cores[i];
+    }
+    ::sched_setaffinity(0, sizeof(before), &before);
   }
   std::string UnixPath() const {
     return ::testing::TempDir() + "/quintet_sockets_" + std::to_string(::getpid());
@@ -262,21 +295,131 @@ TEST_F(ListenSocketsTest, InheritedSocketsAreUsedAsTheyAre) {
 }
 
 TEST_F(ListenSocketsTest, SteeringFollowsTheCore) {
-  const std::vector<int> cores = UsableCores();
   ListenSocketsOptions options = Options(2);
   options.steer_by_cpu = true;
   auto set = Open(options);
   ASSERT_NE(set, nullptr);
+  ExpectSteered(*set, 2);
+  // Only machines with more cores tell some of these apart.
+  options.workers = 5;
+  set = Change(*set, options);
+  ExpectSteered(*set, 5);
+  options.workers = 3;
+  set = Change(*set, options);
+  ASSERT_EQ(set->size(), 5U);
+  ExpectSteered(*set, 3);
+}
+
+TEST_F(ListenSocketsTest, SteeringIsSwitchedOnAndOff) {
+  ListenSocketsOptions options = Options(2);
+  auto set = Open(options);
+  ASSERT_NE(set, nullptr);
   cpu_set_t before;
   ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
-  for (size_t i = 0; i < std::min<size_t>(cores.size(), 4); ++i) {
-    PinToCore(cores, i);
+  PinToCore(UsableCores(), 0);
+  for (const bool steer : {false, true, false, true, false}) {
+    options.steer_by_cpu = steer;
+    auto next = set->Change(options);
+    ASSERT_TRUE(next.ok()) << next.status();
+    ASSERT_TRUE((*next)->Listen().ok());
+    set = *next;
     std::vector<Fd> clients;
-    for (int n = 0; n < 20; ++n) clients.push_back(Dial(set->addresses()[0]));
+    for (int n = 0; n < 100; ++n) clients.push_back(Dial(set->addresses()[0]));
     const std::vector<size_t> waiting = TakeWaiting(*set);
-    EXPECT_EQ(waiting[static_cast<size_t>(cores[i]) % 2], 20U) << "core " << cores[i];
+    EXPECT_EQ(waiting[0] > 0 && waiting[1] > 0, !steer) << waiting[0] << ", " << waiting[1];
   }
   ::sched_setaffinity(0, sizeof(before), &before);
+}
+
+TEST_F(ListenSocketsTest, OneWorkerIsNotSteeredTo) {
+  ListenSocketsOptions options = Options(1);
+  options.steer_by_cpu = true;
+  auto set = Open(options);
+  ASSERT_NE(set, nullptr);
+  Fd client = Dial(set->addresses()[0]);
+  EXPECT_THAT(TakeWaiting(*set), ElementsAre(1));
+}
+
+TEST_F(ListenSocketsTest, ABacklogChangesWithListen) {
+  ListenSocketsOptions options = Options(2);
+  options.backlog = 100;
+  auto set = Open(options);
+  ASSERT_NE(set, nullptr);
+  ExpectBacklog(*set, 100);
+  options.backlog = 7;
+  auto next = set->Change(options);
+  ASSERT_TRUE(next.ok()) << next.status();
+  ExpectBacklog(*set, 100);
+  // Those who wait already stay.
+  std::vector<Fd> clients;
+  for (int i = 0; i < 50; ++i) clients.push_back(Dial(set->addresses()[0]));
+  ASSERT_TRUE((*next)->Listen().ok());
+  ExpectBacklog(**next, 7);
+  const std::vector<size_t> waiting = TakeWaiting(**next);
+  EXPECT_EQ(waiting[0] + waiting[1], 50U);
+}
+
+// How long the queue of its socket may be is a service manager's to say, also for successors.
+TEST_F(ListenSocketsTest, SocketsOfAServiceManagerKeepTheirBacklogAndName) {
+  std::string name = "web";
+  for (const char* const round : {"start", "upgrade"}) {
+    auto theirs = ListenOn(addresses[0], {.backlog = 33});
+    ASSERT_TRUE(theirs.ok());
+    const Address bound = *theirs->LocalAddress();
+    ListenSocketsOptions options = Options(2);
+    options.addresses = {bound};
+    options.backlog = 7;
+    std::vector<InheritedSocket> inherited;
+    inherited.push_back({*std::move(theirs), bound, name});
+    auto set = ListenSockets::Open(options, std::move(inherited));
+    ASSERT_TRUE(set.ok()) << set.status();
+    ExpectBacklog(**set, 33);
+    auto next = Change(**set, options);
+    ExpectBacklog(*next, 33);
+    name = next->descriptors()[0].name;
+    EXPECT_EQ(name, "web") << round;
+  }
+  // A predecessor's is ours.
+  auto ours = Open(Options(1));
+  auto handed = ListenOn(addresses[0], {.backlog = 33});
+  ASSERT_TRUE(handed.ok());
+  const Address bound = *handed->LocalAddress();
+  ListenSocketsOptions options = Options(1);
+  options.addresses = {bound};
+  options.backlog = 7;
+  std::vector<InheritedSocket> inherited;
+  inherited.push_back({*std::move(handed), bound, ours->descriptors()[0].name});
+  auto set = ListenSockets::Open(options, std::move(inherited));
+  ASSERT_TRUE(set.ok()) << set.status();
+  ExpectBacklog(**set, 7);
+}
+
+TEST_F(ListenSocketsTest, WhereANewAddressCannotListenNothingElseBegins) {
+  auto two = Open(Options(2));
+  const Address kept = two->addresses()[0];
+  // Both may bind it as long as neither listens (SO_REUSEADDR in socket(7)).
+  auto rival = BindTo(*Address::Parse("127.0.0.1:0"), {});
+  ASSERT_TRUE(rival.ok());
+  ListenSocketsOptions options = Options(4);
+  options.addresses = {kept, *rival->LocalAddress()};
+  auto four = two->Change(options);
+  ASSERT_TRUE(four.ok()) << four.status();
+  ASSERT_TRUE(rival->Listen(1).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists((*four)->Listen())) << "two listen at one address";
+  EXPECT_EQ(CountListening(**four), 2U);
+}
+
+TEST_F(ListenSocketsTest, WhatAnotherSetHasNot) {
+  addresses = {*Address::Parse("127.0.0.1:0"), *Address::Parse("127.0.0.2:0")};
+  auto both = Open(Options(2));
+  ASSERT_EQ(both->size(), 4U);
+  ListenSocketsOptions options = Options(3);
+  options.addresses = {both->addresses()[0]};
+  auto one = both->Change(options);
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_THAT(both->NotIn(**one), ElementsAre(2, 3));
+  EXPECT_THAT((*one)->NotIn(*both), ElementsAre(2)) << "the third worker's";
+  EXPECT_THAT(both->NotIn(*both), IsEmpty());
 }
 
 TEST_F(ListenSocketsTest, WhatCannotBeIsRefused) {

@@ -58,6 +58,27 @@ TEST_F(ListenerTest, HandsOverEachConnectionOnce) {
   for (const auto& one : peers) EXPECT_TRUE(one->connected());
 }
 
+TEST_F(ListenerTest, TheEndTakesThoseWhoWait) {
+  listener->Pause();
+  for (int i = 0; i < 10; ++i) Connect();
+  RunFor(10ms);
+  EXPECT_EQ(listener->accepted(), 0U);
+  bool finished = false;
+  listener->Finish(Backlog::kTake, [&] { finished = true; });
+  ASSERT_TRUE(RunUntil([&] { return finished; }));
+  EXPECT_EQ(listener->accepted(), 10U);
+}
+
+TEST_F(ListenerTest, TheEndLeavesThemToOthers) {
+  listener->Pause();
+  for (int i = 0; i < 10; ++i) Connect();
+  RunFor(10ms);
+  bool finished = false;
+  listener->Finish(Backlog::kLeave, [&] { finished = true; });
+  ASSERT_TRUE(RunUntil([&] { return finished; }));
+  EXPECT_EQ(listener->accepted(), 0U);
+}
+
 TEST_F(ListenerTest, PausedClientsWaitInTheBacklog) {
   listener->Pause();
   Connect();

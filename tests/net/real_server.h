@@ -38,6 +38,25 @@ class EchoSession : public Session {
   }
 };
 
+// Told to drain it still answers whoever was not answered yet, and then closes.
+class LastAnswerSession final : public EchoSession {
+ public:
+  size_t OnData(std::span<const std::byte> data) override {
+    const size_t taken = EchoSession::OnData(data);
+    answered_ = true;
+    if (draining_) transport().Close();
+    return taken;
+  }
+  void OnDrain() override {
+    draining_ = true;
+    if (answered_) transport().Close();
+  }
+
+ private:
+  bool answered_ = false;
+  bool draining_ = false;
+};
+
 inline FunctionFactory EchoFactory() {
   return FunctionFactory([] { return std::make_unique<EchoSession>(); });
 }

@@ -237,6 +237,32 @@ TEST_P(ServerTest, DrainFinishesWhatIsInFlight) {
   EXPECT_EQ(ReceiveToEnd(busy.get()), "done");
 }
 
+TEST_P(ServerTest, AStopServesThoseWhoWaitToBeAccepted) {
+  for (const ListenPolicy policy : kListenPolicies) {
+    options.policy = policy;
+    options.max_connections_per_shard = 1;
+    factory = FunctionFactory([] { return std::make_unique<LastAnswerSession>(); });
+    RunningServer server(Make());
+    std::vector<Fd> clients;
+    for (int i = 0; i < 40; ++i) clients.push_back(Dial(server->addresses()[0]));
+    server->Stop();
+    for (Fd& client : clients) {
+      ExpectEcho(client, "late");
+      int error = 0;
+      EXPECT_EQ(ReceiveToEnd(client.get(), &error), "");
+      EXPECT_EQ(error, 0);
+      client.Reset();  // or the server would wait for its FIN
+    }
+    EXPECT_TRUE(server.Join().ok());
+  }
+}
+
+TEST_P(ServerTest, ThreadsThatWereStartedMayBeGivenUp) {
+  auto server = Make();
+  EXPECT_TRUE(server->StartThreads().ok());
+  EXPECT_TRUE(server->StartThreads().ok()) << "once more does nothing";
+}
+
 class StubbornSession final : public EchoSession {
  public:
   void OnDrain() override {}
@@ -332,6 +358,17 @@ TEST_P(ServerTest, MaxConnectionsWaitInTheBacklog) {
   first.Reset();
   EXPECT_EQ(ReceiveExactly(third.get(), 1), "3");
   EXPECT_LE(Sum(*server).active, 2U);
+}
+
+TEST_P(ServerTest, AnAbortDoesNotWaitForWhoeverComesMeanwhile) {
+  options.drain_timeout = Duration::zero();
+  factory = FunctionFactory([] { return std::make_unique<StubbornSession>(); });
+  for (int round = 0; round < 20; ++round) {
+    RunningServer server(Make());
+    std::vector<Fd> clients;
+    for (int i = 0; i < 10; ++i) clients.push_back(Dial(server->addresses()[0]));
+    EXPECT_TRUE(server.StopAndJoin().ok());
+  }
 }
 
 TEST_P(ServerTest, OptionsThatMakeNoSense) {

@@ -50,8 +50,8 @@ TEST_P(ShardTakerTest, AShardThatHasEndedLeavesConnectionsToOthers) {
   }
   EXPECT_EQ(of_ended.load(), 0U);
   acceptor.reset();
-  EXPECT_TRUE(
-      (*serving)->executor()->Post([shard = serving->get()] { shard->Drain(Duration::zero()); }));
+  EXPECT_TRUE((*serving)->executor()->Post(
+      [shard = serving->get()] { shard->Drain(Duration::zero(), {}, nullptr); }));
   thread.join();
 }
 

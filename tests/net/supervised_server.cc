@@ -10,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <new>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,6 +34,8 @@ class ScriptedEcho final : public EchoSession {
   explicit ScriptedEcho(const Script& script) : script_(script) {}
   size_t OnData(std::span<const std::byte> data) override {
     answered_ = true;
+    if (script_.blocks) ++script_.hangs;
+    while (script_.blocks) ::usleep(1000);
     const size_t taken = EchoSession::OnData(data);
     if (draining_) transport().Close();
     return taken;
@@ -51,11 +55,27 @@ class ScriptedEcho final : public EchoSession {
 absl::Status StartWorker(const Script& script, size_t worker) {
   const int number = static_cast<int>(worker);
   if (script.crashing_worker == number) ::abort();
+  if (script.hanging_worker == number) ++script.hangs;
   while (script.hanging_worker == number) ::usleep(1000);
   if (script.failing_worker == number || script.failing_worker == -2) {
     return absl::InternalError("cannot start, on purpose");
   }
   return absl::OkStatus();
+}
+
+// Lets this process open `left` descriptors more, -1: as many as it may.
+void LimitDescriptors(int left) {
+  rlimit limit;
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  if (left >= 0) {
+    // The limit is one of numbers, of which the lowest that is free is taken.
+    limit.rlim_cur = 0;
+    for (int free = 0; free < left || IsOpen(static_cast<int>(limit.rlim_cur)); ++limit.rlim_cur) {
+      free += IsOpen(static_cast<int>(limit.rlim_cur)) ? 0 : 1;
+    }
+  }
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int Serve(const Script& script, WorkerKind kind, const ServerOptions& options,
@@ -68,6 +88,12 @@ int Serve(const Script& script, WorkerKind kind, const ServerOptions& options,
     if (script.load_fails) return absl::InvalidArgumentError("on purpose");
     Service service{.server = options, .kind = kind, .start_timeout = start_timeout};
     service.server.shards = script.workers;
+    if (script.max_connections > 0) {
+      service.server.max_connections_per_shard = script.max_connections;
+    }
+    std::vector<Address>& addresses = service.server.addresses;
+    while (addresses.size() > script.addresses) addresses.pop_back();
+    if (script.descriptors_left >= 0) LimitDescriptors(script.descriptors_left);
     service.server.loop.backend.log = log;
     service.sessions = std::make_shared<FunctionFactory>(
         [&script] { return std::make_unique<ScriptedEcho>(script); });
@@ -83,9 +109,14 @@ int Serve(const Script& script, WorkerKind kind, const ServerOptions& options,
   SupervisorOptions supervision{.log = log, .kept_descriptors = {log_fd}};
   Supervisor* running = nullptr;
   supervision.on_serving = [&] {
-    log(LogLevel::kInfo, absl::StrCat("serving ", running->addresses()[0].ToString()));
+    std::string line = "serving";
+    for (const Address& each : running->addresses()) absl::StrAppend(&line, " ", each.ToString());
+    log(LogLevel::kInfo, line);
   };
   supervision.on_stopping = [&] { log(LogLevel::kInfo, "stopping"); };
+  supervision.on_reloaded = [&script](bool) {
+    if (script.descriptors_left >= 0) LimitDescriptors(-1);
+  };
   auto supervisor = Supervisor::Create(std::move(supervision), load);
   if (!supervisor.ok()) return 2;
   running = supervisor->get();
@@ -126,10 +157,12 @@ void SupervisedServer::Start(WorkerKind kind, const ServerOptions& options,
   SetNonBlocking(log_.get());
   const std::string line = WaitForLine("serving ");
   ASSERT_FALSE(line.empty()) << "it does not serve";
-  const size_t at = line.find("serving ") + 8;
-  auto address = Address::Parse(std::string_view(line).substr(at));
-  ASSERT_TRUE(address.ok()) << line;
-  address_ = *address;
+  std::istringstream words(line.substr(line.find("serving ") + 8));
+  for (std::string word; words >> word;) {
+    auto address = Address::Parse(word);
+    ASSERT_TRUE(address.ok()) << line;
+    addresses_.push_back(*address);
+  }
 }
 
 void SupervisedServer::Signal(int signo) const { ASSERT_EQ(::kill(pid_, signo), 0); }
@@ -167,7 +200,7 @@ int SupervisedServer::WaitForExit() {
 }
 
 bool SupervisedServer::Serves() const {
-  const Fd client = Dial(*address_);
+  const Fd client = Dial(address());
   return client && SendAll(client.get(), "hello") && ReceiveExactly(client.get(), 5) == "hello";
 }
 

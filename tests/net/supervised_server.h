@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 #include <atomic>
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +22,15 @@ struct Script {
   std::atomic<int> failing_worker = -1;  // cannot start; -2: none can
   std::atomic<int> crashing_worker = -1;
   std::atomic<int> hanging_worker = -1;
+  mutable std::atomic<int> hangs = 0;        // how often a worker began to hang
+  std::atomic<size_t> addresses = SIZE_MAX;  // of the options: the first so many
+  std::atomic<size_t> max_connections = 0;   // of each worker; 0: as the options say
+  // The server may open so many descriptors more until the reload is over; -1: no limit.
+  std::atomic<int> descriptors_left = -1;
   std::atomic<bool> ignores_drain = false;
   std::atomic<size_t> descriptor_limit = 0;  // RLIMIT_NOFILE of all from the start; 0: as it is
+  // A worker's handler does not return meanwhile; counts as a hang.
+  std::atomic<bool> blocks = false;
 };
 
 // Echo sessions on 127.0.0.1. The test's process must have no other threads.
@@ -39,7 +46,8 @@ class SupervisedServer {
              Duration start_timeout = std::chrono::seconds(20));
 
   Script& script() { return *script_; }
-  const Address& address() const { return *address_; }
+  const Address& address() const { return addresses_.front(); }
+  const std::vector<Address>& addresses() const { return addresses_; }
   pid_t pid() const { return pid_; }
   void Signal(int signo) const;
   // Waits for a line with this text, behind the one found last. Empty: it did not come.
@@ -47,7 +55,7 @@ class SupervisedServer {
   // Waits for the end; the exit code, or -1 where a signal or the test's patience ended it.
   int WaitForExit();
 
-  // Whether a new connection echoes.
+  // Whether a new connection to the first address echoes.
   bool Serves() const;
   // The pids of its children.
   std::vector<pid_t> Workers() const;
@@ -58,7 +66,7 @@ class SupervisedServer {
   Fd log_;
   std::string unread_;
   std::string seen_;  // for failures
-  std::optional<Address> address_;
+  std::vector<Address> addresses_;
 };
 
 }  // namespace quintet::testing

@@ -6,22 +6,28 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tests/net/real_server.h"
 #include "tests/net/supervised_server.h"
 #include "tests/support/backend_kinds.h"
+#include "tests/support/descriptors.h"
 
 namespace quintet::testing {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -144,6 +150,72 @@ TEST_P(SupervisorTest, ADrainWithoutATimeoutWaitsAndASecondSignalDoesNot) {
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
+// Those whom the kernel has let in, and nobody has accepted yet, are served before the end.
+TEST_P(SupervisorTest, TheEndServesThoseWhoWaitToBeAccepted) {
+  server.script().max_connections = 1;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  std::vector<Fd> clients;
+  for (int i = 0; i < 60; ++i) clients.push_back(Dial(server.address()));
+  server.Signal(SIGTERM);
+  for (Fd& client : clients) {
+    ASSERT_TRUE(SendAll(client.get(), "late"));
+    EXPECT_EQ(ReceiveExactly(client.get(), 4), "late");
+    EXPECT_EQ(ReceiveToEnd(client.get()), "");
+    client.Reset();  // or the server would wait for its FIN
+  }
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// The same of an address that a reload removes; whoever is at the other one notices nothing.
+TEST_P(SupervisorTest, AReloadServesThoseWhoWaitAtAnAddressThatItRemoves) {
+  options.addresses = {*Address::Parse("127.0.0.1:0"), *Address::Parse("127.0.0.2:0")};
+  server.script().max_connections = 1;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(server.addresses().size(), 2U);
+  std::vector<Fd> clients;
+  for (int i = 0; i < 60; ++i) {
+    clients.push_back(Dial(server.addresses()[static_cast<size_t>(i) % 2]));
+  }
+  server.script().max_connections = 0;
+  server.script().addresses = 1;
+  server.Signal(SIGHUP);
+  ASSERT_NE(server.WaitForLine("reloaded"), "");
+  for (const Fd& client : clients) {
+    ASSERT_TRUE(SendAll(client.get(), "late"));
+    EXPECT_EQ(ReceiveExactly(client.get(), 4), "late");
+  }
+  ExpectAllServed(20);
+  clients.clear();
+  ASSERT_NE(server.WaitForLine("the old workers have ended"), "");
+  EXPECT_FALSE(Dial(server.addresses()[1]));
+  // And it may come back.
+  server.script().addresses = 2;
+  server.Signal(SIGHUP);
+  ASSERT_NE(server.WaitForLine("reloaded"), "");
+  ExpectAllServed(20);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(SupervisorTest, ATermDuringAReloadEndsAllWorkers) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  Fd kept = Dial(server.address());
+  ASSERT_TRUE(SendAll(kept.get(), "a"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 1), "a");
+  server.script().hanging_worker = 1;
+  server.Signal(SIGHUP);
+  while (server.script().hangs == 0) ::usleep(1000);
+  const std::vector<pid_t> all = server.Workers();
+  EXPECT_EQ(all.size(), processes() ? 4U : 0U);
+  server.Signal(SIGTERM);
+  // Threads start on the thread that takes the signals.
+  if (!processes()) server.script().hanging_worker = -1;
+  EXPECT_EQ(ReceiveToEnd(kept.get()), "");
+  kept.Reset();
+  EXPECT_EQ(server.WaitForExit(), 0);
+  for (const pid_t worker : all) EXPECT_EQ(::kill(worker, 0), -1) << "a worker is left";
+}
+
 TEST_P(SupervisorTest, CountersAreLogged) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ExpectAllServed(10);
@@ -201,6 +273,146 @@ TEST_P(HandoffSupervisorTest, ADrainGivesAwayWhomNobodyHadRoomFor) {
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
+using ThreadSupervisorTest = SupervisorTest;
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, ThreadSupervisorTest,
+    ::testing::Combine(::testing::Values(WorkerKind::kThread), ::testing::ValuesIn(kListenPolicies),
+                       ::testing::Values(BackendKind::kEpollEt, BackendKind::kIoUring)),
+    SupervisorName);
+
+// Out of descriptors at one step of the new workers' start after another: connections that are made
+// all the while are served, by the old workers or by the new.
+TEST_P(ThreadSupervisorTest, AReloadThatFailsAnywhereLosesNoConnection) {
+  constexpr int kMaxDescriptors = 400;  // far more than it takes
+  ASSERT_NO_FATAL_FAILURE(Start());
+  std::atomic<bool> stop = false;
+  std::atomic<int> served = 0;
+  std::atomic<int> lost = 0;
+  std::thread client([&] {
+    while (!stop) ++(server.Serves() ? served : lost);
+  });
+  server.script().workers = 16;
+  bool reloaded = false;
+  int refused = 0;
+  for (int left = 0; !reloaded && left < kMaxDescriptors; ++left) {
+    server.script().descriptors_left = left;
+    server.Signal(SIGHUP);
+    const std::string line = server.WaitForLine("reload");
+    EXPECT_NE(line, "");
+    reloaded = line.find("reloaded") != std::string::npos;
+    refused += reloaded ? 0 : 1;
+    if (line.empty()) break;
+  }
+  const int before = served;
+  while (served < before + 20 && lost == 0) std::this_thread::yield();
+  stop = true;
+  client.join();
+  EXPECT_EQ(lost, 0) << "of " << served + lost;
+  EXPECT_TRUE(reloaded);
+  EXPECT_GT(refused, 10);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// As a program that embeds a supervisor uses it.
+class EmbeddedSupervisorTest : public DescriptorLeakTest,
+                               public ::testing::WithParamInterface<WorkerKind> {
+ protected:
+  // Serves "127.0.0.1:0" with two workers; a load after the first has as many as `workers` says.
+  std::unique_ptr<Supervisor> Make(SupervisorOptions options) {
+    options.log = nullptr;
+    auto supervisor = Supervisor::Create(std::move(options), [this] {
+      ++loads;
+      Service service{.kind = GetParam()};
+      service.server.addresses = {*Address::Parse("127.0.0.1:0")};
+      service.server.loop.backend.log = nullptr;
+      service.server.shards = workers;
+      service.server.pin = false;
+      service.sessions =
+          std::make_shared<FunctionFactory>([] { return std::make_unique<LastAnswerSession>(); });
+      return absl::StatusOr<Service>(std::move(service));
+    });
+    EXPECT_TRUE(supervisor.ok()) << supervisor.status();
+    return *std::move(supervisor);
+  }
+  static bool Serves(const Address& address) {
+    const Fd client = Dial(address);
+    return client && SendAll(client.get(), "hi") && ReceiveExactly(client.get(), 2) == "hi";
+  }
+
+  std::atomic<int> workers = 2;
+  std::atomic<int> loads = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, EmbeddedSupervisorTest,
+                         ::testing::Values(WorkerKind::kThread, WorkerKind::kProcess),
+                         [](const auto& each) {
+                           return each.param == WorkerKind::kThread ? "thread" : "process";
+                         });
+
+TEST_P(EmbeddedSupervisorTest, ReloadsAndStopsFromItsCallbacks) {
+  Supervisor* running = nullptr;
+  std::vector<std::string> events;
+  SupervisorOptions options;
+  options.on_serving = [&] {
+    events.push_back("serving");
+    EXPECT_EQ(running->Stats().size(), 2U);
+    EXPECT_TRUE(Serves(running->addresses()[0]));
+    workers = 3;
+    running->Reload();
+  };
+  options.on_reloading = [&] { events.push_back("reloading"); };
+  options.on_reloaded = [&](bool done) {
+    events.push_back(done ? "reloaded" : "refused");
+    EXPECT_EQ(running->Stats().size(), 3U);
+    EXPECT_TRUE(Serves(running->addresses()[0]));
+    running->Stop();
+  };
+  options.on_stopping = [&] { events.push_back("stopping"); };
+  auto supervisor = Make(std::move(options));
+  running = supervisor.get();
+  const Address address = supervisor->addresses()[0];
+  EXPECT_TRUE(supervisor->Run().ok());
+  EXPECT_THAT(events, ElementsAre("serving", "reloading", "reloaded", "stopping"));
+  EXPECT_EQ(loads, 2);
+  supervisor.reset();
+  EXPECT_FALSE(Dial(address));
+}
+
+TEST_P(EmbeddedSupervisorTest, StoppedBeforeItRunsItServesAndEnds) {
+  bool served = false;
+  SupervisorOptions options;
+  options.on_stopping = [&] { served = true; };
+  auto supervisor = Make(std::move(options));
+  supervisor->Stop();
+  EXPECT_TRUE(supervisor->Run().ok());
+  EXPECT_TRUE(served);
+}
+
+// With processes there may be no other threads.
+TEST_P(EmbeddedSupervisorTest, ReloadsAndStopsFromAnotherThread) {
+  if (GetParam() == WorkerKind::kProcess) GTEST_SKIP() << "a thread of the program's own";
+  constexpr int kReloads = 5;
+  std::atomic<bool> serving = false;
+  std::atomic<int> reloaded = 0;
+  SupervisorOptions options;
+  options.on_serving = [&] { serving = true; };
+  options.on_reloaded = [&](bool done) { reloaded += done ? 1 : 0; };
+  auto supervisor = Make(std::move(options));
+  const Address address = supervisor->addresses()[0];
+  std::thread user([&] {
+    while (!serving) std::this_thread::yield();
+    for (int i = 0; i < kReloads; ++i) {
+      supervisor->Reload();
+      while (reloaded <= i) EXPECT_TRUE(Serves(address));
+    }
+    supervisor->Stop();
+  });
+  EXPECT_TRUE(supervisor->Run().ok());
+  user.join();
+  EXPECT_EQ(reloaded, kReloads);
+  EXPECT_EQ(loads, 1 + kReloads);
+}
+
 TEST_P(ProcessSupervisorTest, AKilledWorkerIsReplacedAndItsQueueServed) {
   ASSERT_NO_FATAL_FAILURE(Start());
   for (int round = 0; round < 5; ++round) {
@@ -213,6 +425,29 @@ TEST_P(ProcessSupervisorTest, AKilledWorkerIsReplacedAndItsQueueServed) {
     ExpectAllServed(10);
   }
   server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// Every worker holds every socket: the last to drain, long after those who accepted from it, serves
+// who has come meanwhile.
+TEST_P(ProcessSupervisorTest, WhoComesWhileOneWorkerIsLateToDrainIsServed) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  server.script().blocks = true;
+  Fd busy = Dial(server.address());
+  ASSERT_TRUE(SendAll(busy.get(), "busy"));
+  while (server.script().hangs == 0) ::usleep(1000);
+  server.Signal(SIGTERM);
+  while (server.Workers().size() > 1) ::usleep(1000);
+  std::vector<Fd> clients;
+  for (int i = 0; i < 60; ++i) clients.push_back(Dial(server.address()));
+  server.script().blocks = false;
+  EXPECT_EQ(ReceiveExactly(busy.get(), 4), "busy");
+  busy.Reset();
+  for (Fd& client : clients) {
+    ASSERT_TRUE(SendAll(client.get(), "late"));
+    EXPECT_EQ(ReceiveExactly(client.get(), 4), "late");
+    client.Reset();
+  }
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 

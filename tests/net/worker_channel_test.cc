@@ -50,7 +50,10 @@ TEST_P(WorkerChannelTest, EveryFieldArrives) {
   a_->Send({.type = WorkerMessage::Type::kAcceptFrom, .sockets = {0, 7, 8, 1000}});
   a_->Send({.type = WorkerMessage::Type::kAcceptFrom});
   a_->Send({.type = WorkerMessage::Type::kDrain,
-            .plan = {.delay = seconds(3), .timeout = DrainPlan::kNoTimeout, .stopping = false}});
+            .plan = {.delay = seconds(3),
+                     .timeout = DrainPlan::kNoTimeout,
+                     .stopping = false,
+                     .abandoned = {3, 64}}});
   b_->Send({.type = WorkerMessage::Type::kReady, .text = "io_uring (auto)"});
   ASSERT_TRUE(TurnUntil([&] { return at_b_.size() == 3 && at_a_.size() == 1; }));
   EXPECT_EQ(at_b_[0].type, WorkerMessage::Type::kAcceptFrom);
@@ -58,6 +61,7 @@ TEST_P(WorkerChannelTest, EveryFieldArrives) {
   EXPECT_TRUE(at_b_[1].sockets.empty());
   EXPECT_EQ(at_b_[2].plan.delay, seconds(3));
   EXPECT_EQ(at_b_[2].plan.timeout, DrainPlan::kNoTimeout);
+  EXPECT_EQ(at_b_[2].plan.abandoned, (std::vector<size_t>{3, 64}));
   EXPECT_FALSE(at_b_[2].plan.stopping);
   EXPECT_EQ(at_a_[0].text, "io_uring (auto)");
 }

@@ -42,7 +42,7 @@ TEST_P(AcceptShareTest, FinishIsToldOnceAndLast) {
   backend().StartAccept(source);
   Fd client = ConnectTo(listener_.address);
   ASSERT_TRUE(PumpUntil([&] { return source.accepted().size() == 1; }));
-  backend().FinishAccept(source);
+  backend().FinishAccept(source, Backlog::kLeave);
   ASSERT_TRUE(PumpUntil([&] { return source.Last(Op::kAccept) == -ECANCELED; }));
   Fd later = ConnectTo(listener_.address);
   ExpectSilence();
@@ -53,13 +53,13 @@ TEST_P(AcceptShareTest, FinishIsToldOnceAndLast) {
 
 TEST_P(AcceptShareTest, FinishIsToldToOneThatDoesNotAccept) {
   RecordingSource& fresh = Share();
-  backend().FinishAccept(fresh);
+  backend().FinishAccept(fresh, Backlog::kLeave);
   RecordingSource& stopped = Share();
   backend().StartAccept(stopped);
   PumpFor(std::chrono::milliseconds(5));
   backend().StopAccept(stopped);
   PumpFor(std::chrono::milliseconds(5));
-  backend().FinishAccept(stopped);
+  backend().FinishAccept(stopped, Backlog::kLeave);
   for (RecordingSource* source : {&fresh, &stopped}) {
     EXPECT_TRUE(PumpUntil([&] { return source->Last(Op::kAccept) == -ECANCELED; }));
   }
@@ -69,9 +69,62 @@ TEST_P(AcceptShareTest, AfterCloseFinishIsNotTold) {
   RecordingSource& source = Share();
   backend().StartAccept(source);
   PumpFor(std::chrono::milliseconds(5));
-  backend().FinishAccept(source);
+  backend().FinishAccept(source, Backlog::kLeave);
   CloseAndPump(source);
   EXPECT_EQ(source.records().back().op, Op::kClosed);
+}
+
+// Whoever is the last to accept from a socket takes those who wait in it; others leave them.
+TEST_P(AcceptShareTest, FinishTakesThoseWhoWaitOrLeavesThem) {
+  constexpr size_t kClients = 200;
+  for (const Backlog backlog : {Backlog::kLeave, Backlog::kTake}) {
+    RecordingSource& fresh = Share();
+    RecordingSource& stopped = Share();
+    backend().StartAccept(stopped);
+    PumpFor(std::chrono::milliseconds(5));
+    backend().StopAccept(stopped);
+    PumpFor(std::chrono::milliseconds(5));
+    for (RecordingSource* source : {&fresh, &stopped}) {
+      std::vector<Fd> clients;
+      for (size_t i = 0; i < kClients; ++i) clients.push_back(ConnectTo(listener_.address));
+      backend().FinishAccept(*source, backlog);
+      ASSERT_TRUE(PumpUntil([&] { return source->Last(Op::kAccept) == -ECANCELED; }));
+      const size_t taken = backlog == Backlog::kTake ? kClients : 0;
+      EXPECT_EQ(source->accepted().size(), taken);
+      EXPECT_EQ(source->CountResult(Op::kAccept, -ECANCELED), 1U);
+      EXPECT_EQ(CountWaiting(), kClients - taken);
+      source->accepted().clear();
+    }
+  }
+  ExpectSilence();
+}
+
+TEST_P(AcceptShareTest, FinishTakesThoseWhoWaitBehindTheOnesThatWereTaken) {
+  RecordingSource& source = Share();
+  backend().StartAccept(source);
+  PumpFor(std::chrono::milliseconds(5));
+  std::vector<Fd> clients;
+  for (int i = 0; i < 100; ++i) clients.push_back(ConnectTo(listener_.address));
+  backend().Wait(kPollOnly);
+  for (int i = 0; i < 100; ++i) clients.push_back(ConnectTo(listener_.address));
+  backend().FinishAccept(source, Backlog::kTake);
+  ASSERT_TRUE(PumpUntil([&] { return source.Last(Op::kAccept) == -ECANCELED; }));
+  EXPECT_EQ(source.accepted().size(), clients.size());
+  EXPECT_EQ(CountWaiting(), 0U);
+}
+
+// As many as come: each that is taken is followed by another.
+TEST_P(AcceptShareTest, AStormDoesNotKeepFinishFromItsEnd) {
+  RecordingSource& source = Share();
+  Fd client = ConnectTo(listener_.address);
+  source.then = [&](const Completion& completion) {
+    if (completion.op != Op::kAccept || completion.result < 0) return;
+    source.accepted().clear();
+    client = ConnectTo(listener_.address);
+  };
+  backend().FinishAccept(source, Backlog::kTake);
+  ASSERT_TRUE(PumpUntil([&] { return source.Last(Op::kAccept) == -ECANCELED; }));
+  EXPECT_EQ(source.Count(Op::kAccept), size_t{Backend::kMaxTakenAtEnd} + 1);
 }
 
 // What comes while accepting ends is either delivered or left to the others. 200 times, for the
@@ -84,7 +137,7 @@ TEST_P(AcceptShareTest, FinishLosesNoConnection) {
     clients.push_back(ConnectTo(listener_.address));
     if (round % 2 == 0) PumpFor(std::chrono::milliseconds(0));
     clients.push_back(ConnectTo(listener_.address));
-    backend().FinishAccept(source);
+    backend().FinishAccept(source, Backlog::kLeave);
     if (round % 3 == 0) clients.push_back(ConnectTo(listener_.address));
     ASSERT_TRUE(PumpUntil([&] { return source.Last(Op::kAccept) == -ECANCELED; }));
     CloseAndPump(source);
@@ -120,6 +173,15 @@ TEST_P(AcceptShareTest, StartAgainFindsWhomNobodyWasWokenFor) {
   backend().StartAccept(second);
   ExpectSilence();
   EXPECT_EQ(second.records().size(), 1U);
+  // However many there are: nobody is woken for them a second time.
+  constexpr size_t kCrowd = 200;
+  std::vector<Fd> crowd;
+  for (size_t i = 0; i < kCrowd; ++i) crowd.push_back(ConnectTo(listener_.address));
+  PumpFor(std::chrono::milliseconds(20));
+  backend().StartAccept(second);
+  backend().StartAccept(second);
+  EXPECT_TRUE(PumpUntil([&] { return second.accepted().size() == 1 + kCrowd; }));
+  EXPECT_EQ(CountWaiting(), 0U);
 
   (*other)->CloseAll();
   Completion completion;
