@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,12 +71,7 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(
   pair->second.Reset();
   // From here on its end is this object's to see to.
   std::unique_ptr<WorkerProcess> process(new WorkerProcess(pid, std::move(events)));
-  // The C library has a function for it from glibc 2.36 on.
-  const auto pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) return ErrnoStatus(errno, absl::StrCat("pidfd_open of process ", pid));
-  process->pidfd_.Reset(pidfd);
-  auto watch = loop.Watch(pidfd, Readiness::kReadable, Trigger::kLevel,
-                          [raw = process.get()](Readiness) { raw->OnExit(); });
+  auto watch = loop.WatchChild(pid, [raw = process.get()](int status) { raw->OnExit(status); });
   if (!watch.ok()) return watch.status();
   process->exit_watch_ = *std::move(watch);
   auto channel = WorkerChannel::Create(
@@ -106,12 +100,8 @@ void WorkerProcess::Kill(int signo) {
   if (!ended_) ::kill(pid_, signo);
 }
 
-void WorkerProcess::OnExit() {
-  int status = 0;
-  const pid_t waited = ::waitpid(pid_, &status, WNOHANG);
-  if (waited == 0) return;
+void WorkerProcess::OnExit(int status) {
   ended_ = true;
-  exit_watch_.reset();
   // Its last words, which may destroy this, as may what follows.
   const std::weak_ptr<bool> alive = alive_;
   if (channel_ != nullptr) channel_->Receive();

@@ -29,8 +29,7 @@ class WorkerProcess {
   // Forks. The child closes every descriptor but the standard streams, `kept` and its end of the
   // channel, runs `main` with that, and ends with its result, without destructors: what it has of
   // its parent's memory is the parent's to destroy. Signals that the parent has blocked stay
-  // blocked. Errors: ResourceExhausted (fork(2), descriptors), Unavailable (pidfd_open(2), Linux
-  // 5.3).
+  // blocked. Errors: ResourceExhausted (fork(2), descriptors).
   static absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(
       EventLoop& loop, const std::function<int(Socket channel)>& main, std::span<const int> kept,
       Events events);
@@ -51,13 +50,12 @@ class WorkerProcess {
  private:
   WorkerProcess(pid_t pid, Events events) : pid_(pid), events_(std::move(events)) {}
 
-  void OnExit();
+  void OnExit(int status);
 
   const pid_t pid_;
   Events events_;
   std::unique_ptr<WorkerChannel> channel_;
-  Socket pidfd_;
-  WatcherPtr exit_watch_;
+  ChildWatchPtr exit_watch_;
   bool ended_ = false;
   // Expired for a callback of this object's whose work destroyed it.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

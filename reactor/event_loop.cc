@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "reactor/child_reaper.h"
 #include "reactor/signal_watcher.h"
 
 namespace quintet {
@@ -279,6 +280,22 @@ absl::Status EventLoop::WatchSignal(int signo, SignalCallback callback) {
 void EventLoop::UnwatchSignal(int signo) {
   CheckThread();
   if (signals_ != nullptr) signals_->Remove(signo);
+}
+
+ChildReaper& EventLoop::children() {
+  if (children_ == nullptr) children_ = std::make_unique<ChildReaper>(*this);
+  return *children_;
+}
+
+absl::StatusOr<ChildWatchPtr> EventLoop::WatchChild(pid_t pid, ChildWatch::Callback callback,
+                                                    ChildWatch::Reaping reaping) {
+  CheckThread();
+  return ChildWatch::Create(*this, children(), pid, reaping, std::move(callback));
+}
+
+void EventLoop::KillAndReap(ChildWatchPtr watch) {
+  CheckThread();
+  children().Adopt(std::move(watch));
 }
 
 }  // namespace quintet

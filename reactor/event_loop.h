@@ -3,6 +3,7 @@
 #define QUINTET_REACTOR_EVENT_LOOP_H_
 
 #include <signal.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "reactor/backend.h"
 #include "reactor/backend_factory.h"
+#include "reactor/child_watch.h"
 #include "reactor/clock.h"
 #include "reactor/log.h"
 #include "reactor/loop_gauges.h"
@@ -28,6 +30,7 @@
 
 namespace quintet {
 
+class ChildReaper;
 class SignalWatcher;
 
 struct EventLoopOptions {
@@ -133,6 +136,20 @@ class EventLoop {
   absl::Status WatchSignal(int signo, SignalCallback callback);
   void UnwatchSignal(int signo);
 
+  // Calls `callback` once, in a later turn, with how a child process ended (see ChildWatch), also
+  // when it has ended already. Through a descriptor of the process, pidfd_open(2), Linux 5.3. Where
+  // there is none (an older kernel, a filter, no descriptor left, select and a number above its
+  // limit) through SIGCHLD, as by WatchSignal(), which then stays watched, and within
+  // ChildReaper::kPeriod (100 ms) where that signal goes to another thread or is watched already.
+  // Only this process is waited for, never "any child". InvalidArgument: no child of this process,
+  // or one that was waited for.
+  absl::StatusOr<ChildWatchPtr> WatchChild(
+      pid_t pid, ChildWatch::Callback callback,
+      ChildWatch::Reaping reaping = ChildWatch::Reaping::kAtEnd);
+  // Sends SIGKILL to the child of `watch` and reaps it when it has ended, telling nobody. The end
+  // of the loop waits for it: SIGKILL does not take long.
+  void KillAndReap(ChildWatchPtr watch);
+
   // The time of the current turn: read before its tasks run, and again when it has waited. For
   // measuring, ask clock(). Outside of a turn: the present.
   TimePoint now() const { return in_turn_ ? now_ : clock_.Now(); }
@@ -158,6 +175,7 @@ class EventLoop {
   size_t FireTimers();
   void Drain();
   void DropTasks();
+  ChildReaper& children();
   // Calls `callback` and keeps what it throws from leaving the loop.
   template <typename Callback>
   void Guard(Callback&& callback);
@@ -175,6 +193,7 @@ class EventLoop {
   std::vector<Task> deferred_;
   std::vector<Task> running_deferred_;  // kept for its capacity
   std::unique_ptr<SignalWatcher> signals_;
+  std::unique_ptr<ChildReaper> children_;
   std::atomic<bool> stop_ = false;
   std::atomic<std::thread::id> owner_ = std::thread::id();
   bool in_turn_ = false;
