@@ -1,0 +1,117 @@
+// A server of a classic model: the same sessions, on threads and processes that block.
+#ifndef QUINTET_NET_MODELS_MODEL_SERVER_H_
+#define QUINTET_NET_MODELS_MODEL_SERVER_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/address.h"
+#include "net/drain_plan.h"
+#include "net/models/server_model.h"
+#include "net/server.h"
+#include "net/session.h"
+#include "reactor/clock.h"
+
+namespace quintet {
+
+struct ModelOptions {
+  // Above it the process table, not this, would be the limit: pid_max is 32768 by default
+  // (proc(5)).
+  static constexpr size_t kMostWorkers = 32768;
+
+  ServerModel model = ServerModel::kIterative;
+  // kFork: processes at once; kThread: threads at once. Each serves one connection.
+  size_t max_children = 256;
+  AtCap at_cap = AtCap::kWait;  // of kFork and kThread
+  // kPrefork: processes that are always there, and at most. Beyond the first number one is started
+  // when all are busy, and ends when it had nothing to do for `idle_worker_timeout`.
+  size_t min_workers = 4;
+  size_t max_workers = 4;
+  Duration idle_worker_timeout = std::chrono::seconds(10);
+  PreforkAccept prefork_accept = PreforkAccept::kBlocking;
+};
+
+// Counters of a model's server, as of the moment of asking. Those of its processes are among them.
+struct ModelStats {
+  uint64_t accepted = 0;  // also those that were refused then
+  uint64_t active = 0;    // connections being served
+  uint64_t bytes_in = 0;
+  uint64_t bytes_out = 0;
+  // Accepted and reset, without a session: at the cap, or because a process, a thread or a session
+  // could not be made.
+  uint64_t refused = 0;
+  uint64_t refused_at_cap = 0;   // of those, at the cap
+  uint64_t workers = 0;          // children, or threads of connections, right now
+  uint64_t most_workers = 0;     // the most that there were at once
+  uint64_t workers_started = 0;  // ever
+  uint64_t crashed = 0;          // children that ended by a signal or with an error
+  uint64_t start_failures = 0;   // fork(2) failed, or a thread could not be made
+  uint64_t empty_accepts = 0;    // woken to accept, and nobody was there
+  uint64_t accept_pauses = 0;    // episodes of descriptor exhaustion
+  uint64_t proxy_errors = 0;     // closed for their PROXY header
+};
+
+// Listens from Create() on, serves from Run() to Stop(). Create and Run on one thread.
+//
+// Deadlines, limits and the ways a connection ends are those of Connection (net/connection.h). A
+// callback that blocks holds up its own connection, and with kIterative all.
+//
+// kFork and kPrefork fork the process that calls Run(), so it should have no other threads: what
+// those held locked stays locked in the children. Children have copies of the session factory and
+// of everything else; they end without destructors (_exit(2)), and with a SIGKILL when the thread
+// of Run() is gone (PR_SET_PDEATHSIG, prctl(2)). SIGINT and SIGTERM do nothing to them: who sends
+// one to the process group (a terminal, a service manager) means the parent, which tells them.
+// While Run() is in progress SIGCHLD has a handler, which calls the former one; only the server's
+// own children are waited for.
+class ModelServer {
+ public:
+  // How long after the end of a drain a child that is still there is killed: one whose session
+  // never returns. (A thread cannot be killed: Run() waits for it.)
+  static constexpr Duration kKillGrace = std::chrono::seconds(1);
+
+  // Binds every address. `sessions` must outlive the server; with kThread all threads call it.
+  // Of `options` these mean what they mean to Server: addresses, backlog, drain_delay,
+  // drain_timeout, proxy_protocol, proxy_header_timeout, connection, and the log of the loop;
+  // steer_by_cpu with PreforkAccept::kReusePort. Errors: InvalidArgument (of another model, or out
+  // of range; names what it is), and those of ListenSockets::Open().
+  static absl::StatusOr<std::unique_ptr<ModelServer>> Create(const ModelOptions& model,
+                                                             ServerOptions options,
+                                                             SessionFactory& sessions);
+  // Not while Run() is in progress.
+  virtual ~ModelServer() = default;
+  ModelServer(const ModelServer&) = delete;
+  ModelServer& operator=(const ModelServer&) = delete;
+
+  // Serves until it is stopped, and returns when the last connection has ended and every child and
+  // thread of the server is gone. To be called once. Errors: ResourceExhausted (kPrefork: no worker
+  // could be started, or all died young again and again).
+  virtual absl::Status Run() = 0;
+
+  // Any thread, any callback, also a signal handler; idempotent. Stops listening, tells every
+  // session OnDrain(), and lets Run() return.
+  virtual void Stop() = 0;
+  // Any thread or callback, of the server's own process. The same by a plan of the caller's; a
+  // later one may only shorten the time.
+  virtual void Drain(const DrainPlan& plan) = 0;
+
+  // SIGINT and SIGTERM call Stop(). Before Run(), once per process at a time (AlreadyExists); they
+  // get their former handling back when Run() returns.
+  virtual absl::Status StopOnSignals() = 0;
+
+  // Where it listens, with the real port in place of port 0; in the order of the options.
+  virtual const std::vector<Address>& addresses() const = 0;
+  // Any thread.
+  virtual ModelStats Stats() const = 0;
+
+ protected:
+  ModelServer() = default;
+};
+
+}  // namespace quintet
+
+#endif  // QUINTET_NET_MODELS_MODEL_SERVER_H_
