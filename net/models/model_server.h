@@ -83,33 +83,36 @@ class ModelServer {
                                                              ServerOptions options,
                                                              SessionFactory& sessions);
   // Not while Run() is in progress.
-  virtual ~ModelServer() = default;
+  ~ModelServer();
   ModelServer(const ModelServer&) = delete;
   ModelServer& operator=(const ModelServer&) = delete;
 
   // Serves until it is stopped, and returns when the last connection has ended and every child and
-  // thread of the server is gone. To be called once. Errors: ResourceExhausted (kPrefork: no worker
-  // could be started, or all died young again and again).
-  virtual absl::Status Run() = 0;
+  // thread of the server is gone. To be called once. Errors: ResourceExhausted (no descriptors, or
+  // kPrefork: no worker can be started).
+  absl::Status Run();
 
-  // Any thread, any callback, also a signal handler; idempotent. Stops listening, tells every
-  // session OnDrain(), and lets Run() return.
-  virtual void Stop() = 0;
-  // Any thread or callback, of the server's own process. The same by a plan of the caller's; a
-  // later one may only shorten the time.
-  virtual void Drain(const DrainPlan& plan) = 0;
+  // Any thread, any callback, also a signal handler, also in a child; idempotent. Stops listening,
+  // tells every session OnDrain(), and lets Run() return.
+  void Stop();
+  // Any thread or callback of the server's own process. The same by a plan of the caller's; a later
+  // one may only shorten the time.
+  void Drain(const DrainPlan& plan);
 
-  // SIGINT and SIGTERM call Stop(). Before Run(), once per process at a time (AlreadyExists); they
-  // get their former handling back when Run() returns.
-  virtual absl::Status StopOnSignals() = 0;
+  // SIGINT and SIGTERM call Stop(), by a handler. Before Run(); they get their former handling back
+  // when Run() returns. Errors: ResourceExhausted.
+  absl::Status StopOnSignals();
 
   // Where it listens, with the real port in place of port 0; in the order of the options.
-  virtual const std::vector<Address>& addresses() const = 0;
+  const std::vector<Address>& addresses() const;
   // Any thread.
-  virtual ModelStats Stats() const = 0;
+  ModelStats Stats() const;
 
- protected:
-  ModelServer() = default;
+ private:
+  class Impl;
+  explicit ModelServer(std::unique_ptr<Impl> impl);
+
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace quintet
