@@ -1,7 +1,10 @@
 #include "tests/net/models/served.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -121,6 +124,9 @@ const Address& Served::address() const {
 Fd Served::Connect() const {
   Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   SetTimeouts(fd.get(), kPeerTimeout);
+  // Small pieces leave at once.
+  const int on = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (!quintet::testing::Connect(fd.get(), address().data(), address().size())) fd.Reset();
   return fd;
 }
