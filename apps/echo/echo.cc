@@ -1,30 +1,12 @@
 // A TCP echo server: sends back what it receives. usage: echo [ADDRESS [BACKEND]]
 #include <cstdio>
-#include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
+#include "apps/echo/echo_session.h"
 #include "net/server.h"
-#include "net/session.h"
 
 namespace {
-
-class EchoSession final : public quintet::Session {
-  size_t OnData(std::span<const std::byte> data) override {
-    transport().Write({reinterpret_cast<const char*>(data.data()), data.size()});
-    // A client that does not read is not listened to either, so the output stays bounded.
-    if (transport().output_blocked()) transport().PauseReading();
-    return data.size();
-  }
-  void OnOutputDrained() override { transport().ResumeReading(); }
-};
-
-class EchoFactory final : public quintet::SessionFactory {
-  std::unique_ptr<quintet::Session> CreateSession() override {
-    return std::make_unique<EchoSession>();
-  }
-};
 
 int Fail(std::string_view message) {
   std::fprintf(stderr, "echo: %.*s\n", static_cast<int>(message.size()), message.data());
@@ -42,7 +24,7 @@ int main(int argc, char** argv) {
   quintet::ServerOptions options;
   options.addresses = {*address};
   options.loop.backend.kind = *backend;
-  EchoFactory sessions;
+  quintet::echo::EchoFactory sessions;
   const auto server = quintet::Server::Create(options, sessions);
   if (!server.ok()) return Fail(server.status().ToString());
   if (const auto status = (*server)->StopOnSignals(); !status.ok()) return Fail(status.ToString());
