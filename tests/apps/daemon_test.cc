@@ -1,4 +1,4 @@
-#include "apps/hello/daemon.h"
+#include "apps/program/daemon.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/hello/standard_streams.h"
+#include "apps/program/standard_streams.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
 

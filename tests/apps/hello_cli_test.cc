@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "apps/hello/config_file.h"
+#include "apps/program/config_file.h"
 #include "net/address.h"
 #include "net/socket.h"
 #include "reactor/backend_factory.h"

@@ -1,4 +1,4 @@
-#include "apps/hello/log_file.h"
+#include "apps/program/log_file.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
 // The settings of hello: each source, their precedence, what is said about mistakes.
-#include "apps/hello/settings.h"
+#include "apps/program/settings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "apps/hello/config_file.h"
-#include "apps/hello/load.h"
-#include "apps/hello/nearest.h"
-#include "apps/hello/report.h"
+#include "apps/program/config_file.h"
+#include "apps/program/load.h"
+#include "apps/program/nearest.h"
+#include "apps/program/report.h"
 
 namespace quintet::hello {
 namespace {

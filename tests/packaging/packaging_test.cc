@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/hello/config.h"
+#include "apps/program/config.h"
 #include "tests/support/child_process.h"
 #include "tests/support/descriptors.h"
 

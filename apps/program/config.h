@@ -1,6 +1,6 @@
 // What the hello server can be told.
-#ifndef QUINTET_APPS_HELLO_CONFIG_H_
-#define QUINTET_APPS_HELLO_CONFIG_H_
+#ifndef QUINTET_APPS_PROGRAM_CONFIG_H_
+#define QUINTET_APPS_PROGRAM_CONFIG_H_
 
 #include <string>
 
@@ -32,4 +32,4 @@ Config DefaultConfig();
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_CONFIG_H_
+#endif  // QUINTET_APPS_PROGRAM_CONFIG_H_

@@ -1,8 +1,8 @@
-#include "apps/hello/report.h"
+#include "apps/program/report.h"
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
-#include "apps/hello/settings.h"
+#include "apps/program/settings.h"
 #include "reactor/version.h"
 
 namespace quintet::hello {

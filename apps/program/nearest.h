@@ -1,6 +1,6 @@
 // What a mistyped name was probably meant to be.
-#ifndef QUINTET_APPS_HELLO_NEAREST_H_
-#define QUINTET_APPS_HELLO_NEAREST_H_
+#ifndef QUINTET_APPS_PROGRAM_NEAREST_H_
+#define QUINTET_APPS_PROGRAM_NEAREST_H_
 
 #include <cstddef>
 #include <span>
@@ -17,4 +17,4 @@ const std::string& Nearest(std::string_view word, std::span<const std::string> c
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_NEAREST_H_
+#endif  // QUINTET_APPS_PROGRAM_NEAREST_H_

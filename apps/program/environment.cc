@@ -1,4 +1,4 @@
-#include "apps/hello/environment.h"
+#include "apps/program/environment.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "apps/hello/nearest.h"
+#include "apps/program/nearest.h"
 
 namespace quintet::hello {
 namespace {

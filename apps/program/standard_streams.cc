@@ -1,4 +1,4 @@
-#include "apps/hello/standard_streams.h"
+#include "apps/program/standard_streams.h"
 
 #include <errno.h>
 #include <fcntl.h>

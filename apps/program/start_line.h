@@ -1,6 +1,6 @@
 // What the hello server says when it has started.
-#ifndef QUINTET_APPS_HELLO_START_LINE_H_
-#define QUINTET_APPS_HELLO_START_LINE_H_
+#ifndef QUINTET_APPS_PROGRAM_START_LINE_H_
+#define QUINTET_APPS_PROGRAM_START_LINE_H_
 
 #include <string>
 
@@ -14,4 +14,4 @@ std::string StartLine(const Supervisor& supervisor);
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_START_LINE_H_
+#endif  // QUINTET_APPS_PROGRAM_START_LINE_H_

@@ -1,4 +1,4 @@
-#include "apps/hello/command_line.h"
+#include "apps/program/command_line.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "absl/strings/str_format.h"
-#include "apps/hello/nearest.h"
+#include "apps/program/nearest.h"
 #include "reactor/version.h"
 
 namespace quintet::hello {

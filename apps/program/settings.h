@@ -1,7 +1,7 @@
 // The table of settings: everything that can be configured, one row each. Flags, environment, file,
 // --print-config, --help and docs/configuration.md are derived from it.
-#ifndef QUINTET_APPS_HELLO_SETTINGS_H_
-#define QUINTET_APPS_HELLO_SETTINGS_H_
+#ifndef QUINTET_APPS_PROGRAM_SETTINGS_H_
+#define QUINTET_APPS_PROGRAM_SETTINGS_H_
 
 #include <functional>
 #include <span>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "apps/hello/config.h"
-#include "apps/hello/value.h"
+#include "apps/program/config.h"
+#include "apps/program/value.h"
 
 namespace quintet::hello {
 
@@ -49,4 +49,4 @@ std::string PlainValue(const Setting& setting, const Config& config);
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_SETTINGS_H_
+#endif  // QUINTET_APPS_PROGRAM_SETTINGS_H_

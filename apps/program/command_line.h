@@ -1,13 +1,13 @@
 // The command line, derived from the table of settings.
-#ifndef QUINTET_APPS_HELLO_COMMAND_LINE_H_
-#define QUINTET_APPS_HELLO_COMMAND_LINE_H_
+#ifndef QUINTET_APPS_PROGRAM_COMMAND_LINE_H_
+#define QUINTET_APPS_PROGRAM_COMMAND_LINE_H_
 
 #include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "apps/hello/assignment.h"
+#include "apps/program/assignment.h"
 
 namespace quintet::hello {
 
@@ -36,4 +36,4 @@ std::string HelpText();
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_COMMAND_LINE_H_
+#endif  // QUINTET_APPS_PROGRAM_COMMAND_LINE_H_

@@ -1,14 +1,14 @@
 // Brings the sources of settings together: flag over environment over file over default.
-#ifndef QUINTET_APPS_HELLO_LOAD_H_
-#define QUINTET_APPS_HELLO_LOAD_H_
+#ifndef QUINTET_APPS_PROGRAM_LOAD_H_
+#define QUINTET_APPS_PROGRAM_LOAD_H_
 
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "apps/hello/command_line.h"
-#include "apps/hello/config.h"
-#include "apps/hello/environment.h"
+#include "apps/program/command_line.h"
+#include "apps/program/config.h"
+#include "apps/program/environment.h"
 
 namespace quintet::hello {
 
@@ -24,4 +24,4 @@ absl::StatusOr<LoadedConfig> Load(const CommandLine& command_line, const Environ
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_LOAD_H_
+#endif  // QUINTET_APPS_PROGRAM_LOAD_H_

@@ -1,13 +1,13 @@
 // Settings from a TOML file.
-#ifndef QUINTET_APPS_HELLO_CONFIG_FILE_H_
-#define QUINTET_APPS_HELLO_CONFIG_FILE_H_
+#ifndef QUINTET_APPS_PROGRAM_CONFIG_FILE_H_
+#define QUINTET_APPS_PROGRAM_CONFIG_FILE_H_
 
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "apps/hello/assignment.h"
+#include "apps/program/assignment.h"
 
 namespace quintet::hello {
 
@@ -20,4 +20,4 @@ absl::StatusOr<std::vector<Assignment>> ParseConfig(std::string_view text, const
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_CONFIG_FILE_H_
+#endif  // QUINTET_APPS_PROGRAM_CONFIG_FILE_H_

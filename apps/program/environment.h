@@ -1,13 +1,13 @@
 // Settings from environment variables.
-#ifndef QUINTET_APPS_HELLO_ENVIRONMENT_H_
-#define QUINTET_APPS_HELLO_ENVIRONMENT_H_
+#ifndef QUINTET_APPS_PROGRAM_ENVIRONMENT_H_
+#define QUINTET_APPS_PROGRAM_ENVIRONMENT_H_
 
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "apps/hello/assignment.h"
+#include "apps/program/assignment.h"
 
 namespace quintet::hello {
 
@@ -27,4 +27,4 @@ absl::StatusOr<EnvironmentSettings> ReadEnvironment(const Environment& environme
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_ENVIRONMENT_H_
+#endif  // QUINTET_APPS_PROGRAM_ENVIRONMENT_H_

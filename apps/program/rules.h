@@ -1,12 +1,12 @@
 // What settings must fulfil together, beyond the range that each has by itself.
-#ifndef QUINTET_APPS_HELLO_RULES_H_
-#define QUINTET_APPS_HELLO_RULES_H_
+#ifndef QUINTET_APPS_PROGRAM_RULES_H_
+#define QUINTET_APPS_PROGRAM_RULES_H_
 
 #include <span>
 #include <string>
 
 #include "absl/status/status.h"
-#include "apps/hello/config.h"
+#include "apps/program/config.h"
 
 namespace quintet::hello {
 
@@ -15,4 +15,4 @@ absl::Status CheckRules(const Config& config, std::span<const std::string> origi
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_RULES_H_
+#endif  // QUINTET_APPS_PROGRAM_RULES_H_

@@ -1,4 +1,4 @@
-#include "apps/hello/start_line.h"
+#include "apps/program/start_line.h"
 
 #include <sys/resource.h>
 

@@ -1,10 +1,10 @@
-#include "apps/hello/load.h"
+#include "apps/program/load.h"
 
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "apps/hello/config_file.h"
-#include "apps/hello/rules.h"
+#include "apps/program/config_file.h"
+#include "apps/program/rules.h"
 
 namespace quintet::hello {
 namespace {

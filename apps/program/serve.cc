@@ -1,4 +1,4 @@
-#include "apps/hello/serve.h"
+#include "apps/program/serve.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "apps/hello/daemon.h"
 #include "apps/hello/hello_service.h"
-#include "apps/hello/log_file.h"
-#include "apps/hello/standard_streams.h"
-#include "apps/hello/start_line.h"
+#include "apps/program/daemon.h"
+#include "apps/program/log_file.h"
+#include "apps/program/standard_streams.h"
+#include "apps/program/start_line.h"
 #include "net/inherited_sockets.h"
 #include "net/notify_socket.h"
 #include "net/pid_file.h"

@@ -1,4 +1,4 @@
-#include "apps/hello/value.h"
+#include "apps/program/value.h"
 
 #include <limits.h>
 

@@ -1,6 +1,6 @@
 // Standard error in a file that may be rotated.
-#ifndef QUINTET_APPS_HELLO_LOG_FILE_H_
-#define QUINTET_APPS_HELLO_LOG_FILE_H_
+#ifndef QUINTET_APPS_PROGRAM_LOG_FILE_H_
+#define QUINTET_APPS_PROGRAM_LOG_FILE_H_
 
 #include <string>
 #include <utility>
@@ -37,4 +37,4 @@ class LogFile {
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_LOG_FILE_H_
+#endif  // QUINTET_APPS_PROGRAM_LOG_FILE_H_

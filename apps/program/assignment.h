@@ -1,11 +1,11 @@
 // What a source of settings (file, environment, command line) says about one of them.
-#ifndef QUINTET_APPS_HELLO_ASSIGNMENT_H_
-#define QUINTET_APPS_HELLO_ASSIGNMENT_H_
+#ifndef QUINTET_APPS_PROGRAM_ASSIGNMENT_H_
+#define QUINTET_APPS_PROGRAM_ASSIGNMENT_H_
 
 #include <string>
 #include <vector>
 
-#include "apps/hello/settings.h"
+#include "apps/program/settings.h"
 
 namespace quintet::hello {
 
@@ -20,4 +20,4 @@ struct Assignment {
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_ASSIGNMENT_H_
+#endif  // QUINTET_APPS_PROGRAM_ASSIGNMENT_H_

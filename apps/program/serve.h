@@ -1,14 +1,14 @@
 // Runs the hello server: workers, signals, files, and what is told to whoever started it.
-#ifndef QUINTET_APPS_HELLO_SERVE_H_
-#define QUINTET_APPS_HELLO_SERVE_H_
+#ifndef QUINTET_APPS_PROGRAM_SERVE_H_
+#define QUINTET_APPS_PROGRAM_SERVE_H_
 
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "apps/hello/command_line.h"
-#include "apps/hello/environment.h"
-#include "apps/hello/load.h"
+#include "apps/program/command_line.h"
+#include "apps/program/environment.h"
+#include "apps/program/load.h"
 
 namespace quintet::hello {
 
@@ -20,4 +20,4 @@ absl::Status Serve(const CommandLine& command_line, const Environment& environme
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_SERVE_H_
+#endif  // QUINTET_APPS_PROGRAM_SERVE_H_

@@ -1,7 +1,7 @@
 // Standard input, output and error as files of the process: there from the start, and away from
 // the terminal in a daemon.
-#ifndef QUINTET_APPS_HELLO_STANDARD_STREAMS_H_
-#define QUINTET_APPS_HELLO_STANDARD_STREAMS_H_
+#ifndef QUINTET_APPS_PROGRAM_STANDARD_STREAMS_H_
+#define QUINTET_APPS_PROGRAM_STANDARD_STREAMS_H_
 
 #include "absl/status/status.h"
 
@@ -25,4 +25,4 @@ absl::Status DetachStreams(StandardError standard_error);
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_STANDARD_STREAMS_H_
+#endif  // QUINTET_APPS_PROGRAM_STANDARD_STREAMS_H_

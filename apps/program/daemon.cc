@@ -1,4 +1,4 @@
-#include "apps/hello/daemon.h"
+#include "apps/program/daemon.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 // How the values of settings are written: one notation for flags, environment and file.
-#ifndef QUINTET_APPS_HELLO_VALUE_H_
-#define QUINTET_APPS_HELLO_VALUE_H_
+#ifndef QUINTET_APPS_PROGRAM_VALUE_H_
+#define QUINTET_APPS_PROGRAM_VALUE_H_
 
 #include <cstdint>
 #include <functional>
@@ -97,4 +97,4 @@ std::string TomlString(std::string_view text);
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_VALUE_H_
+#endif  // QUINTET_APPS_PROGRAM_VALUE_H_

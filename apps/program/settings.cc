@@ -1,4 +1,4 @@
-#include "apps/hello/settings.h"
+#include "apps/program/settings.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,4 +1,4 @@
-#include "apps/hello/config_file.h"
+#include "apps/program/config_file.h"
 
 #include <errno.h>
 #include <toml++/toml.h>
@@ -11,7 +11,7 @@
 #include <variant>
 
 #include "absl/strings/str_format.h"
-#include "apps/hello/nearest.h"
+#include "apps/program/nearest.h"
 #include "reactor/errno_text.h"
 
 namespace quintet::hello {

@@ -1,11 +1,11 @@
-#include "apps/hello/rules.h"
+#include "apps/program/rules.h"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 
 #include "absl/strings/str_format.h"
-#include "apps/hello/settings.h"
+#include "apps/program/settings.h"
 
 namespace quintet::hello {
 namespace {

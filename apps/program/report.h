@@ -1,11 +1,11 @@
 // What the hello server prints: its configuration, its documentation, the backends.
-#ifndef QUINTET_APPS_HELLO_REPORT_H_
-#define QUINTET_APPS_HELLO_REPORT_H_
+#ifndef QUINTET_APPS_PROGRAM_REPORT_H_
+#define QUINTET_APPS_PROGRAM_REPORT_H_
 
 #include <span>
 #include <string>
 
-#include "apps/hello/load.h"
+#include "apps/program/load.h"
 #include "reactor/backend_factory.h"
 
 namespace quintet::hello {
@@ -21,4 +21,4 @@ std::string BackendTable(std::span<const BackendAvailability> backends);
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_REPORT_H_
+#endif  // QUINTET_APPS_PROGRAM_REPORT_H_

@@ -1,4 +1,4 @@
-#include "apps/hello/nearest.h"
+#include "apps/program/nearest.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,6 +1,6 @@
 // Leaves the terminal and goes on in the background, once the program is ready.
-#ifndef QUINTET_APPS_HELLO_DAEMON_H_
-#define QUINTET_APPS_HELLO_DAEMON_H_
+#ifndef QUINTET_APPS_PROGRAM_DAEMON_H_
+#define QUINTET_APPS_PROGRAM_DAEMON_H_
 
 #include <span>
 #include <utility>
@@ -48,4 +48,4 @@ absl::StatusOr<DaemonParent> Daemonize(std::span<const int> keep = {});
 
 }  // namespace quintet::hello
 
-#endif  // QUINTET_APPS_HELLO_DAEMON_H_
+#endif  // QUINTET_APPS_PROGRAM_DAEMON_H_
