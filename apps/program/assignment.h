@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/program/settings.h"
+#include "apps/program/setting.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 struct Assignment {
   const Setting* setting;
@@ -18,6 +18,6 @@ struct Assignment {
   std::string subject;
 };
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_ASSIGNMENT_H_

@@ -9,7 +9,7 @@
 #include "apps/program/nearest.h"
 #include "reactor/version.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 struct ActionFlag {
@@ -40,13 +40,17 @@ class HelpFormatter final : public CLI::Formatter {
 // The command line as CLI11 sees it, and where it puts what it finds.
 class Parser {
  public:
-  Parser() {
-    app_.name("hello");
+  explicit Parser(const Program& program)
+      : program_(program),
+        app_(absl::StrFormat("The %s server of Quintet %s: %s\nA flag wins over its environment "
+                             "variable, which wins over the file.",
+                             program.name, Version(), program.about)) {
+    app_.name(program.name);
     app_.set_help_flag();  // it would end the parsing before errors are found
     app_.formatter(std::make_shared<HelpFormatter>());
     app_.allow_extras();  // so that unknown flags get an answer of ours
-    values_.resize(Settings().size());
-    for (size_t i = 0; i < Settings().size(); ++i) AddSetting(Settings()[i], values_[i]);
+    values_.resize(settings().size());
+    for (size_t i = 0; i < settings().size(); ++i) AddSetting(settings()[i], values_[i]);
     Describe(app_.add_option("--config", config_files_), "FILE",
              "Read settings from a TOML file.\nQUINTET_CONFIG")
         ->group("program");
@@ -79,6 +83,8 @@ class Parser {
   std::string Help() const { return app_.help(); }
 
  private:
+  const std::vector<Setting>& settings() const { return program_.settings; }
+
   static CLI::Option* Describe(CLI::Option* option, const std::string& placeholder,
                                const std::string& text) {
     // One value each time it is given: the following arguments are not its own.
@@ -90,7 +96,7 @@ class Parser {
   }
 
   void AddSetting(const Setting& setting, std::vector<std::string>& values) {
-    const std::string initial = PlainValue(setting, DefaultConfig());
+    const std::string initial = PlainValue(setting, program_.defaults);
     const std::string text =
         absl::StrFormat("%s\n%s; %s%s", setting.help, setting.allowed,
                         initial.empty() ? "" : "default " + initial + "; ", setting.variable());
@@ -108,7 +114,7 @@ class Parser {
     option->description(flag.help)->group(flag.action == Action::kHelpMarkdown ? "" : "program");
   }
 
-  static absl::Status CheckExtras(const std::vector<std::string>& extras) {
+  absl::Status CheckExtras(const std::vector<std::string>& extras) const {
     if (extras.empty()) return absl::OkStatus();
     const auto is_flag = [](const std::string& text) {
       return text.starts_with("-") && text != "--";
@@ -119,7 +125,7 @@ class Parser {
     }
     const std::string name = flag->substr(0, flag->find('='));
     std::vector<std::string> known = {"--config"};
-    for (const Setting& setting : Settings()) known.push_back("--" + setting.flag);
+    for (const Setting& setting : settings()) known.push_back("--" + setting.flag);
     for (const ActionFlag& action : kActionFlags) known.push_back(std::string("--") + action.name);
     return absl::InvalidArgumentError(
         absl::StrFormat("unknown flag %s; the nearest is %s", name, Nearest(name, known)));
@@ -144,31 +150,28 @@ class Parser {
         return absl::InvalidArgumentError("flag --config: the name of the file is empty");
       }
     }
-    for (size_t i = 0; i < Settings().size(); ++i) {
+    for (size_t i = 0; i < settings().size(); ++i) {
       if (values_[i].empty()) continue;
-      const std::string origin = "flag --" + Settings()[i].flag;
-      result.assignments.push_back({&Settings()[i], std::move(values_[i]), origin, origin});
+      const std::string origin = "flag --" + settings()[i].flag;
+      result.assignments.push_back({&settings()[i], std::move(values_[i]), origin, origin});
     }
     return result;
   }
 
-  CLI::App app_{absl::StrFormat(
-      "The hello server of Quintet %s: GET / answers \"Hello, World!\", POST /echo sends the body "
-      "back, GET /client answers the client's address, GET /healthz \"ok\", or 503 once the "
-      "server is about to stop.\nA flag wins over its environment variable, which wins over the "
-      "file.",
-      Version())};
-  std::vector<std::vector<std::string>> values_;  // as Settings()
+  const Program& program_;
+  CLI::App app_;
+  std::vector<std::vector<std::string>> values_;  // as settings()
   std::vector<std::string> config_files_;
   std::array<std::vector<std::string>, kActionFlags.size()> asked_;
 };
 
 }  // namespace
 
-absl::StatusOr<CommandLine> ParseCommandLine(std::span<const std::string> arguments) {
-  return Parser().Parse(arguments);
+absl::StatusOr<CommandLine> ParseCommandLine(const Program& program,
+                                             std::span<const std::string> arguments) {
+  return Parser(program).Parse(arguments);
 }
 
-std::string HelpText() { return Parser().Help(); }
+std::string HelpText(const Program& program) { return Parser(program).Help(); }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

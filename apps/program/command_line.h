@@ -8,13 +8,14 @@
 
 #include "absl/status/statusor.h"
 #include "apps/program/assignment.h"
+#include "apps/program/program.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // What the program is asked to do. Of several the first in this order is done.
 enum class Action {
   kHelp,
-  kHelpMarkdown,  // docs/configuration.md
+  kHelpMarkdown,  // as docs/configuration.md
   kVersion,
   kListBackends,
   kPrintConfig,
@@ -29,11 +30,12 @@ struct CommandLine {
 };
 
 // `arguments` without the program's name. The error is one line: the flag, what is wrong with it.
-absl::StatusOr<CommandLine> ParseCommandLine(std::span<const std::string> arguments);
+absl::StatusOr<CommandLine> ParseCommandLine(const Program& program,
+                                             std::span<const std::string> arguments);
 
 // The text of --help.
-std::string HelpText();
+std::string HelpText(const Program& program);
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_COMMAND_LINE_H_

@@ -1,17 +1,18 @@
-// What the hello server can be told.
+// What a program can be told.
 #ifndef QUINTET_APPS_PROGRAM_CONFIG_H_
 #define QUINTET_APPS_PROGRAM_CONFIG_H_
 
+#include <any>
+#include <cassert>
 #include <string>
 
 #include "net/generation.h"
-#include "net/http/options.h"
 #include "net/server.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
-// The options of the library, as they are; settings.h says how each is called outside. A default
-// that differs from the library's is set by DefaultConfig().
+// The options of the library, as they are; settings.h says how each is called outside. What runs
+// where nothing is configured is the program's: Program::defaults.
 struct Config {
   // The process itself; empty paths mean none.
   struct Process {
@@ -23,13 +24,25 @@ struct Config {
   ServerOptions server;
   WorkerKind worker_kind = WorkerKind::kThread;
   Duration start_timeout = std::chrono::seconds(30);
-  http::Options http;
   Process process;
+  // What the settings of one program set, of a type that it chooses: see Own().
+  std::any own;
 };
 
-// What runs where nothing is configured: 127.0.0.1:8080, everything else as the library has it.
-Config DefaultConfig();
+// The program's own part of `config`, whose type must be T.
+template <typename T>
+T& Own(Config& config) {
+  T* own = std::any_cast<T>(&config.own);
+  assert(own != nullptr);
+  return *own;
+}
+template <typename T>
+const T& Own(const Config& config) {
+  const T* own = std::any_cast<T>(&config.own);
+  assert(own != nullptr);
+  return *own;
+}
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_CONFIG_H_

@@ -14,45 +14,11 @@
 #include "apps/program/nearest.h"
 #include "reactor/errno_text.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 // Far above any configuration: a device file given by mistake is not read for ever.
 constexpr size_t kMaxFileBytes = 1 << 20;
-
-const Setting* FindSetting(std::string_view table, std::string_view key) {
-  for (const Setting& setting : Settings()) {
-    if (setting.table == table && setting.key == key) return &setting;
-  }
-  return nullptr;
-}
-
-bool IsTable(std::string_view name) {
-  return std::any_of(Settings().begin(), Settings().end(),
-                     [name](const Setting& setting) { return setting.table == name; });
-}
-
-// "[reactor] backend", the setting that an unknown key was probably meant to be.
-std::string NearestSetting(std::string_view table, std::string_view key) {
-  // The right key in the wrong table is the likelier slip.
-  for (const Setting& setting : Settings()) {
-    if (setting.key == key) return setting.path();
-  }
-  std::vector<std::string> known;
-  for (const Setting& setting : Settings()) {
-    if (setting.table == table) known.push_back(setting.path());
-  }
-  if (known.empty()) {
-    for (const Setting& setting : Settings()) known.push_back(setting.path());
-  }
-  return Nearest(absl::StrFormat("%s.%s", table, key), known);
-}
-
-std::string NearestTable(std::string_view name) {
-  std::vector<std::string> known;
-  for (const Setting& setting : Settings()) known.push_back(setting.table);
-  return Nearest(name, known);
-}
 
 // What a value of the file looks like in an error.
 std::string Quoted(const toml::node& node) {
@@ -99,7 +65,8 @@ std::optional<std::vector<std::string>> TextOf(const toml::node& node, TomlForm 
 // Walks the tables of a file. Findings are kept by their line, for toml++ sorts keys by name.
 class Reader {
  public:
-  explicit Reader(std::string name) : name_(std::move(name)) {}
+  Reader(std::span<const Setting> settings, std::string name)
+      : settings_(settings), name_(std::move(name)) {}
 
   absl::StatusOr<std::vector<Assignment>> Read(const toml::table& root) {
     for (const auto& [key, node] : root) ReadTop(key, node);
@@ -114,6 +81,40 @@ class Reader {
   }
 
  private:
+  const Setting* FindSetting(std::string_view table, std::string_view key) const {
+    for (const Setting& setting : settings_) {
+      if (setting.table == table && setting.key == key) return &setting;
+    }
+    return nullptr;
+  }
+
+  bool IsTable(std::string_view name) const {
+    return std::any_of(settings_.begin(), settings_.end(),
+                       [name](const Setting& setting) { return setting.table == name; });
+  }
+
+  // "reactor.backend", the setting that an unknown key was probably meant to be.
+  std::string NearestSetting(std::string_view table, std::string_view key) const {
+    // The right key in the wrong table is the likelier slip.
+    for (const Setting& setting : settings_) {
+      if (setting.key == key) return setting.path();
+    }
+    std::vector<std::string> known;
+    for (const Setting& setting : settings_) {
+      if (setting.table == table) known.push_back(setting.path());
+    }
+    if (known.empty()) {
+      for (const Setting& setting : settings_) known.push_back(setting.path());
+    }
+    return Nearest(absl::StrFormat("%s.%s", table, key), known);
+  }
+
+  std::string NearestTable(std::string_view name) const {
+    std::vector<std::string> known;
+    for (const Setting& setting : settings_) known.push_back(setting.table);
+    return Nearest(name, known);
+  }
+
   void ReadTop(const toml::key& key, const toml::node& node) {
     const std::string_view name = key.str();
     if (const toml::table* table = node.as_table(); table != nullptr && IsTable(name)) {
@@ -155,23 +156,26 @@ class Reader {
     findings_.emplace(LineOf(key), std::move(message));
   }
 
+  const std::span<const Setting> settings_;
   const std::string name_;
   std::multimap<uint32_t, std::variant<Assignment, std::string>> findings_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::vector<Assignment>> ParseConfig(std::string_view text,
+absl::StatusOr<std::vector<Assignment>> ParseConfig(std::span<const Setting> settings,
+                                                    std::string_view text,
                                                     const std::string& name) {
   try {
-    return Reader(name).Read(toml::parse(text, name));
+    return Reader(settings, name).Read(toml::parse(text, name));
   } catch (const toml::parse_error& error) {
     return absl::InvalidArgumentError(absl::StrFormat("%s:%u: %s", name, error.source().begin.line,
                                                       std::string(error.description())));
   }
 }
 
-absl::StatusOr<std::vector<Assignment>> ReadConfigFile(const std::string& path) {
+absl::StatusOr<std::vector<Assignment>> ReadConfigFile(std::span<const Setting> settings,
+                                                       const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text(kMaxFileBytes + 1, '\0');
@@ -186,7 +190,7 @@ absl::StatusOr<std::vector<Assignment>> ReadConfigFile(const std::string& path) 
     return absl::InvalidArgumentError(
         absl::StrFormat("configuration file %s: has more than %u bytes", path, kMaxFileBytes));
   }
-  return ParseConfig(text, path);
+  return ParseConfig(settings, text, path);
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

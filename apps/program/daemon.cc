@@ -10,7 +10,7 @@
 
 #include "net/errno_status.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 constexpr char kReady = 1;
@@ -82,4 +82,4 @@ absl::StatusOr<DaemonParent> Daemonize(std::span<const int> keep) {
   return DaemonParent(std::move(notifying));
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "net/socket.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // The process that the user started, as the daemon sees it: it waits for NotifyReady(). Move-only.
 // Destroyed without it, also by the daemon's death, it lets that process end with 1.
@@ -46,6 +46,6 @@ class DaemonParent {
 // umask stays: with 0 any user could connect to the Unix sockets of a daemon.
 absl::StatusOr<DaemonParent> Daemonize(std::span<const int> keep = {});
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_DAEMON_H_

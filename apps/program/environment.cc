@@ -9,7 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "apps/program/nearest.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 constexpr std::string_view kPrefix = "QUINTET_";
@@ -39,9 +39,10 @@ Environment ProcessEnvironment() {
   return result;
 }
 
-absl::StatusOr<EnvironmentSettings> ReadEnvironment(const Environment& environment) {
+absl::StatusOr<EnvironmentSettings> ReadEnvironment(std::span<const Setting> settings,
+                                                    const Environment& environment) {
   std::vector<std::string> known = {std::string(kConfigVariable)};
-  for (const Setting& setting : Settings()) known.push_back(setting.variable());
+  for (const Setting& setting : settings) known.push_back(setting.variable());
   for (const auto& [name, value] : environment) {
     if (absl::Status status = CheckName(name, known); !status.ok()) return status;
   }
@@ -52,7 +53,7 @@ absl::StatusOr<EnvironmentSettings> ReadEnvironment(const Environment& environme
   };
   EnvironmentSettings result;
   result.config_file = value_of(std::string(kConfigVariable));
-  for (const Setting& setting : Settings()) {
+  for (const Setting& setting : settings) {
     const std::string value = value_of(setting.variable());
     if (value.empty()) continue;
     std::vector<std::string> values = {value};
@@ -63,4 +64,4 @@ absl::StatusOr<EnvironmentSettings> ReadEnvironment(const Environment& environme
   return result;
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -6,7 +6,7 @@
 
 #include "net/errno_status.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 absl::Status Failed(const std::string& path, int error) {
@@ -33,4 +33,4 @@ absl::Status LogFile::Redirect() const {
   return absl::OkStatus();
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "net/unique_fd.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // An open log file. In two steps, so that a reload can be refused before anything has changed:
 //
@@ -35,6 +35,6 @@ class LogFile {
   UniqueFd fd_;
 };
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_LOG_FILE_H_

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-namespace quintet::hello {
+namespace quintet::program {
 
 size_t EditDistance(std::string_view a, std::string_view b) {
   // Row i of the usual table: costs[j] turns the first i characters of a into the first j of b.
@@ -31,4 +31,4 @@ const std::string& Nearest(std::string_view word, std::span<const std::string> c
                            });
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -1,20 +1,21 @@
 #include "apps/program/report.h"
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "apps/program/settings.h"
+#include "absl/strings/substitute.h"
 #include "reactor/version.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 constexpr std::string_view kMarkdownHead =
-    R"(# Configuration of the hello server
+    R"(# Configuration of the $0 server
 
 A setting has one value, taken from the first of: its flag, its environment variable, the
-configuration file (`--config FILE` or `QUINTET_CONFIG`), its default. `hello --print-config` prints
+configuration file (`--config FILE` or `QUINTET_CONFIG`), its default. `$0 --print-config` prints
 the values in effect and where each came from, as a file that `--config` reads;
-`hello --check-config` only checks them. A mistake ends the program with exit code 2 and one line
+`$0 --check-config` only checks them. A mistake ends the program with exit code 2 and one line
 that names the place, the setting and what is allowed.
 
 The file is [TOML](https://toml.io/en/v1.0.0). Unknown tables and keys are errors. Durations are
@@ -24,16 +25,10 @@ is empty counts as not set; lists are separated by commas there. A flag that tak
 stand alone (`--pin`) or have its value after an equals sign (`--pin=false`).
 
     [listen]
-    addresses = ["127.0.0.1:8080", "[::1]:8080", "unix:/run/hello.sock"]
+    addresses = ["$1", "unix:/run/$0.sock"]
 
     [workers]
     count = "auto"
-
-    [timeouts]
-    keep_alive = "30s"
-
-    [http]
-    max_body = "64KiB"
 )";
 
 // Text inside a cell of a Markdown table.
@@ -41,11 +36,11 @@ std::string Cell(const std::string& text) { return absl::StrReplaceAll(text, {{"
 
 }  // namespace
 
-std::string ConfigText(const LoadedConfig& loaded) {
-  std::string text = absl::StrFormat("# Settings of hello %s.\n", Version());
+std::string ConfigText(const Program& program, const LoadedConfig& loaded) {
+  std::string text = absl::StrFormat("# Settings of %s %s.\n", program.name, Version());
   std::string_view table;
-  for (size_t i = 0; i < Settings().size(); ++i) {
-    const Setting& setting = Settings()[i];
+  for (size_t i = 0; i < program.settings.size(); ++i) {
+    const Setting& setting = program.settings[i];
     if (setting.table != table) absl::StrAppendFormat(&text, "\n[%s]\n", setting.table);
     table = setting.table;
     // A file name may hold control characters, which a comment may not.
@@ -56,11 +51,14 @@ std::string ConfigText(const LoadedConfig& loaded) {
   return text;
 }
 
-std::string ConfigurationMarkdown() {
-  std::string text(kMarkdownHead);
-  const Config defaults = DefaultConfig();
+std::string ConfigurationMarkdown(const Program& program) {
+  std::string text = absl::Substitute(
+      std::string(kMarkdownHead), program.name,
+      absl::StrJoin(program.defaults.server.addresses, "\", \"",
+                    [](std::string* out, const Address& each) { out->append(each.ToString()); }));
+  if (!program.example.empty()) text += "\n" + program.example;
   std::string_view table;
-  for (const Setting& setting : Settings()) {
+  for (const Setting& setting : program.settings) {
     if (setting.table != table) {
       absl::StrAppendFormat(&text,
                             "\n## [%s]\n\n"
@@ -70,7 +68,7 @@ std::string ConfigurationMarkdown() {
     }
     table = setting.table;
     absl::StrAppendFormat(&text, "| `%s` | `--%s` `%s` | `%s` | %s | %s |\n", setting.key,
-                          setting.flag, setting.variable(), TomlValue(setting, defaults),
+                          setting.flag, setting.variable(), TomlValue(setting, program.defaults),
                           Cell(setting.allowed), Cell(setting.help));
   }
   return text;
@@ -87,4 +85,4 @@ std::string BackendTable(std::span<const BackendAvailability> backends) {
   return text;
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

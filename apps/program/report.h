@@ -1,4 +1,4 @@
-// What the hello server prints: its configuration, its documentation, the backends.
+// What a program prints: its configuration, its documentation, the backends.
 #ifndef QUINTET_APPS_PROGRAM_REPORT_H_
 #define QUINTET_APPS_PROGRAM_REPORT_H_
 
@@ -6,19 +6,20 @@
 #include <string>
 
 #include "apps/program/load.h"
+#include "apps/program/program.h"
 #include "reactor/backend_factory.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // The effective settings as a configuration file: each line ends with where its value came from.
-std::string ConfigText(const LoadedConfig& loaded);
+std::string ConfigText(const Program& program, const LoadedConfig& loaded);
 
-// docs/configuration.md, without the settings of this run.
-std::string ConfigurationMarkdown();
+// The documentation of all settings, without those of this run; hello's is docs/configuration.md.
+std::string ConfigurationMarkdown(const Program& program);
 
 // The table of --list-backends.
 std::string BackendTable(std::span<const BackendAvailability> backends);
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_REPORT_H_

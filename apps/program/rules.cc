@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "apps/program/settings.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 // Two settings that must stand in a certain order.
@@ -37,32 +37,40 @@ constexpr std::array<Order, 3> kOrders = {{
      "must not be above"},
 }};
 
-std::string_view OriginOf(const Setting& setting, std::span<const std::string> origins) {
-  return origins[static_cast<size_t>(&setting - Settings().data())];
-}
+// "listen.backlog = 1024 (default)"
+class Describer {
+ public:
+  Describer(std::span<const Setting> settings, const Config& config,
+            std::span<const std::string> origins)
+      : settings_(settings), config_(config), origins_(origins) {}
 
-// "listen.backlog, 1024 (default),"
-std::string Describe(const Setting& setting, const Config& config,
-                     std::span<const std::string> origins) {
-  return absl::StrFormat("%s = %s (%s)", setting.path(), TomlValue(setting, config),
-                         OriginOf(setting, origins));
-}
+  std::string operator()(std::string_view flag) const {
+    const Setting& setting = SettingOfFlag(settings_, flag);
+    return absl::StrFormat("%s = %s (%s)", setting.path(), TomlValue(setting, config_),
+                           origins_[static_cast<size_t>(&setting - settings_.data())]);
+  }
+
+ private:
+  const std::span<const Setting> settings_;
+  const Config& config_;
+  const std::span<const std::string> origins_;
+};
 
 }  // namespace
 
-absl::Status CheckRules(const Config& config, std::span<const std::string> origins) {
+absl::Status CheckRules(std::span<const Setting> settings, const Config& config,
+                        std::span<const std::string> origins) {
+  const Describer describe(settings, config, origins);
   for (const Order& order : kOrders) {
     if (order.holds(config)) continue;
     return absl::InvalidArgumentError(
-        absl::StrFormat("%s %s %s", Describe(SettingOfFlag(order.lesser), config, origins),
-                        order.text, Describe(SettingOfFlag(order.greater), config, origins)));
+        absl::StrFormat("%s %s %s", describe(order.lesser), order.text, describe(order.greater)));
   }
 
   if (config.server.steer_by_cpu && config.server.policy != ListenPolicy::kReusePort) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s needs a socket per worker, but %s",
-                        Describe(SettingOfFlag("listen-steer"), config, origins),
-                        Describe(SettingOfFlag("listen-policy"), config, origins)));
+    return absl::InvalidArgumentError(absl::StrFormat("%s needs a socket per worker, but %s",
+                                                      describe("listen-steer"),
+                                                      describe("listen-policy")));
   }
 
   // With SO_REUSEPORT the kernel would take an address twice without a word. Port 0 is another
@@ -72,10 +80,9 @@ absl::Status CheckRules(const Config& config, std::span<const std::string> origi
     const bool any_port = !address->is_unix() && address->port() == 0;
     if (any_port || std::find(addresses.begin(), address, *address) == address) continue;
     return absl::InvalidArgumentError(
-        absl::StrFormat("%s names %s twice", Describe(SettingOfFlag("listen"), config, origins),
-                        address->ToString()));
+        absl::StrFormat("%s names %s twice", describe("listen"), address->ToString()));
   }
   return absl::OkStatus();
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

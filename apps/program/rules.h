@@ -7,12 +7,15 @@
 
 #include "absl/status/status.h"
 #include "apps/program/config.h"
+#include "apps/program/setting.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
-// `origins` as in LoadedConfig. The error names the settings, their values and their origins.
-absl::Status CheckRules(const Config& config, std::span<const std::string> origins);
+// `origins` as in LoadedConfig, one for each of `settings`. The error names the settings, their
+// values and their origins.
+absl::Status CheckRules(std::span<const Setting> settings, const Config& config,
+                        std::span<const std::string> origins);
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_RULES_H_

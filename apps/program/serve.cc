@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "apps/hello/hello_service.h"
 #include "apps/program/daemon.h"
 #include "apps/program/log_file.h"
 #include "apps/program/standard_streams.h"
@@ -24,13 +23,15 @@
 #include "net/successor.h"
 #include "net/supervisor.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 // One write(2) a line: processes and threads share standard error.
-void Log(LogLevel, std::string_view message) {
-  const std::string line = absl::StrCat("hello: ", std::string(message), "\n");
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+LogFunction LogOf(const Program& program) {
+  return [name = program.name](LogLevel, std::string_view message) {
+    const std::string line = absl::StrCat(name, ": ", std::string(message), "\n");
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  };
 }
 
 // The path of this program as it is now: a successor is started from it although another file may
@@ -51,8 +52,13 @@ absl::Status OpenLog(const Config& config) {
 // the end.
 class Run {
  public:
-  Run(const CommandLine& command_line, const Environment& environment, const LoadedConfig& loaded)
-      : command_line_(command_line), environment_(environment), config_(loaded.config) {}
+  Run(const Program& program, const CommandLine& command_line, const Environment& environment,
+      const LoadedConfig& loaded)
+      : program_(program),
+        log_(LogOf(program)),
+        command_line_(command_line),
+        environment_(environment),
+        config_(loaded.config) {}
 
   absl::Status Serve(const std::vector<std::string>& arguments);
 
@@ -68,6 +74,8 @@ class Run {
   void OnReloaded(bool done);
   void Tell(const absl::Status& status);
 
+  const Program& program_;
+  const LogFunction log_;
   const CommandLine& command_line_;
   const Environment& environment_;
   Config config_;               // in force
@@ -120,7 +128,7 @@ absl::Status Run::WritePidFile() {
 absl::StatusOr<Service> Run::Load() {
   Config config = config_;
   if (!std::exchange(first_, false)) {
-    auto loaded = hello::Load(command_line_, environment_);
+    auto loaded = program::Load(program_, command_line_, environment_);
     if (!loaded.ok()) return loaded.status();
     config = std::move(loaded->config);
     // Where it is not to be opened, nothing is to change.
@@ -128,8 +136,8 @@ absl::StatusOr<Service> Run::Load() {
       if (auto file = LogFile::Open(config.process.log_file); !file.ok()) return file.status();
     }
   }
-  auto service = CreateHelloService(config.http);
-  if (!service.ok()) return service.status();
+  auto sessions = program_.sessions(config);
+  if (!sessions.ok()) return sessions.status();
   next_ = config;
   std::function<absl::Status(size_t)> start_worker;
   if (config.worker_kind == WorkerKind::kProcess) {
@@ -139,16 +147,16 @@ absl::StatusOr<Service> Run::Load() {
   return Service{.server = config.server,
                  .kind = config.worker_kind,
                  .start_timeout = config.start_timeout,
-                 .sessions = *std::move(service),
+                 .sessions = *std::move(sessions),
                  .start_worker = std::move(start_worker)};
 }
 
 void Run::Tell(const absl::Status& status) {
-  if (!status.ok()) Log(LogLevel::kWarning, std::string(status.message()));
+  if (!status.ok()) log_(LogLevel::kWarning, std::string(status.message()));
 }
 
 void Run::OnServing() {
-  Log(LogLevel::kInfo, StartLine(*supervisor_));
+  log_(LogLevel::kInfo, StartLine(*supervisor_));
   // A successor's file takes the place of its predecessor's only now.
   if (succeeds_) Tell(WritePidFile());
   Tell(manager_.Ready());
@@ -173,7 +181,7 @@ absl::Status Run::Serve(const std::vector<std::string>& arguments) {
   if (status.ok()) status = OpenLog(config_);
   if (!status.ok()) return status;
 
-  SupervisorOptions options{.log = Log,
+  SupervisorOptions options{.log = log_,
                             .inherited = std::exchange(inherited_, {}),
                             .predecessor = std::exchange(predecessor_, {})};
   if (std::string path = ProgramPath(); !path.empty()) {
@@ -194,9 +202,10 @@ absl::Status Run::Serve(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-absl::Status Serve(const CommandLine& command_line, const Environment& environment,
-                   const LoadedConfig& loaded, const std::vector<std::string>& arguments) {
-  return Run(command_line, environment, loaded).Serve(arguments);
+absl::Status Serve(const Program& program, const CommandLine& command_line,
+                   const Environment& environment, const LoadedConfig& loaded,
+                   const std::vector<std::string>& arguments) {
+  return Run(program, command_line, environment, loaded).Serve(arguments);
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -5,96 +5,18 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
-
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 using std::chrono::hours;
 
 // Far above any sensible deadline, far below what a clock of 64 bits can add.
 constexpr Duration kMaxTimeout = hours(8760);
-constexpr uint64_t kKiB = 1 << 10;
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kGiB = 1 << 30;
-constexpr uint64_t kTiB = 1ull << 40;
-
-// The first four columns of a row.
-struct Names {
-  const char* table;
-  const char* key;
-  const char* flag;
-  const char* help;
-};
-
-template <typename T>
-Setting Describe(const Names& names, const ValueType<T>& type) {
-  return {.table = names.table,
-          .key = names.key,
-          .flag = names.flag,
-          .help = names.help,
-          .placeholder = type.placeholder,
-          .allowed = type.allowed,
-          .form = type.form,
-          .set = nullptr,
-          .get = nullptr};
-}
-
-// A setting of one value; `field` returns a reference to its place in a configuration.
-template <typename T, typename Field>
-Setting Row(const Names& names, ValueType<T> type, Field field) {
-  Setting setting = Describe(names, type);
-  setting.set = [parse = type.parse, field](std::span<const std::string> values, Config& config) {
-    if (values.size() != 1) return absl::InvalidArgumentError("is given more than once");
-    absl::StatusOr<T> value = parse(values.front());
-    if (!value.ok()) return value.status();
-    field(config) = *std::move(value);
-    return absl::OkStatus();
-  };
-  setting.get = [print = type.print, field](const Config& config) {
-    return std::vector<std::string>{print(field(config))};
-  };
-  return setting;
-}
-
-// A setting of a list of values.
-template <typename T, typename Field>
-Setting ListRow(const Names& names, ValueType<T> type, Field field) {
-  Setting setting = Describe(names, type);
-  setting.form = TomlForm::kStringList;
-  setting.set = [parse = type.parse, field](std::span<const std::string> values, Config& config) {
-    if (values.empty()) return absl::InvalidArgumentError("the list is empty");
-    std::vector<T> list;
-    for (const std::string& text : values) {
-      absl::StatusOr<T> value = parse(text);
-      if (!value.ok()) return value.status();
-      list.push_back(*std::move(value));
-    }
-    field(config) = std::move(list);
-    return absl::OkStatus();
-  };
-  setting.get = [print = type.print, field](const Config& config) {
-    std::vector<std::string> values;
-    for (const T& value : field(config)) values.push_back(print(value));
-    return values;
-  };
-  return setting;
-}
 
 // Where a setting lives, for configurations to be read and to be written.
 #define QUINTET_FIELD(path) ([](auto& config) -> auto& { return config.path; })
-
-template <typename T>
-ValueType<T> Integer(uint64_t min, uint64_t max) {
-  return As<T>(IntegerValue({.min = min, .max = max}));
-}
-
-template <typename T>
-ValueType<T> Size(uint64_t min, uint64_t max) {
-  return As<T>(SizeValue(min, max));
-}
 
 ValueType<BackendKind> Backend() {
   std::vector<std::pair<std::string, BackendKind>> names = {
@@ -111,8 +33,8 @@ ValueType<ListenPolicy> Policy() {
   return OneOf(std::move(names));
 }
 
-std::vector<Setting> MakeSettings() {
-  const ValueType<Duration> timeout = DurationValue(kMaxTimeout);
+std::vector<Setting> SharedSettings() {
+  const ValueType<Duration> timeout = TimeoutValue();
   const ValueType<size_t> mark = Size<size_t>(1, kGiB);
   return {
       ListRow({"listen", "addresses", "listen",
@@ -190,18 +112,6 @@ std::vector<Setting> MakeSettings() {
       Row({"timeouts", "proxy_header", "proxy-header-timeout",
            "From the accept to the end of the PROXY header, then a reset; 0s: none."},
           timeout, QUINTET_FIELD(server.proxy_header_timeout)),
-      Row({"timeouts", "header", "header-timeout",
-           "From the first byte of a request to the end of its header, then 408; 0s: none."},
-          timeout, QUINTET_FIELD(http.timeouts.header)),
-      Row({"timeouts", "body", "body-timeout",
-           "Between two arrivals of a request's body, then 408; 0s: none."},
-          timeout, QUINTET_FIELD(http.timeouts.body)),
-      Row({"timeouts", "request", "request-timeout",
-           "From the first byte of a request to its last, and from there to the reply; 0s: none."},
-          timeout, QUINTET_FIELD(http.timeouts.request)),
-      Row({"timeouts", "keep_alive", "keep-alive-timeout",
-           "Between two requests of a connection, and before the first; 0s: none."},
-          timeout, QUINTET_FIELD(http.timeouts.keep_alive)),
       Row({"timeouts", "write_stall", "write-stall-timeout",
            "How long a peer may take nothing of its waiting output; 0s: for ever."},
           timeout, QUINTET_FIELD(server.connection.write_stall_timeout)),
@@ -213,26 +123,10 @@ std::vector<Setting> MakeSettings() {
            "aborted."},
           timeout, QUINTET_FIELD(server.drain_timeout)),
       Row({"timeouts", "drain_delay", "drain-delay",
-           "After SIGTERM or SIGINT, how long /healthz says 503 before connections are refused."},
+           "After SIGTERM or SIGINT, how long connections are still accepted; hello's /healthz "
+           "says "
+           "503 meanwhile."},
           timeout, QUINTET_FIELD(server.drain_delay)),
-
-      Row({"http", "max_request_line", "max-request-line", "The request line in bytes, then 414."},
-          Size<size_t>(16, kMiB), QUINTET_FIELD(http.limits.request_line_bytes)),
-      Row({"http", "max_header", "max-header", "All header fields in bytes, then 431."},
-          Size<size_t>(16, 16 * kMiB), QUINTET_FIELD(http.limits.header_bytes)),
-      Row({"http", "max_header_count", "max-header-count", "Header fields, then 431."},
-          Integer<size_t>(1, 10'000), QUINTET_FIELD(http.limits.header_count)),
-      Row({"http", "max_body", "max-body",
-           "The body of a request in bytes, then 413; POST /echo has no limit."},
-          Size<uint64_t>(0, kTiB), QUINTET_FIELD(http.limits.body_bytes)),
-      Row({"http", "max_chunk_line", "max-chunk-line",
-           "The size line of a chunk with its extensions in bytes, then 400."},
-          Size<size_t>(16, 64 * kKiB), QUINTET_FIELD(http.limits.chunk_line_bytes)),
-      Row({"http", "max_requests", "max-requests",
-           "Requests of one connection, which is then closed; 0: no limit."},
-          Integer<uint64_t>(0, 1'000'000'000), QUINTET_FIELD(http.limits.requests_per_connection)),
-      Row({"http", "server_name", "server-name", "The Server field of replies; empty: none."},
-          TextValue(256), QUINTET_FIELD(http.server_name)),
 
       Row({"process", "daemon", "daemon",
            "Leaves the terminal once everything is ready; the command ends with 0 then, else 1."},
@@ -248,55 +142,36 @@ std::vector<Setting> MakeSettings() {
 
 #undef QUINTET_FIELD
 
-bool AllDigits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
-}
-
 }  // namespace
 
-Config DefaultConfig() {
-  Config config;
-  config.server.addresses = {*Address::Parse("127.0.0.1:8080")};
-  return config;
+std::vector<Setting> SettingsWith(std::vector<Setting> own) {
+  std::vector<Setting> result;
+  const auto take = [&](const auto& belongs) {
+    for (Setting& setting : own) {
+      if (!setting.table.empty() && belongs(setting)) {
+        result.push_back(std::exchange(setting, {}));
+      }
+    }
+  };
+  std::vector<Setting> shared = SharedSettings();
+  for (Setting& setting : shared) {
+    const std::string& table = setting.table;
+    if (result.empty() || result.back().table != table) {
+      if (table == "process") take([&](const Setting& each) { return each.table != table; });
+      take([&](const Setting& each) { return each.table == table; });
+    }
+    result.push_back(std::move(setting));
+  }
+  return result;
 }
 
-std::string Setting::variable() const {
-  return "QUINTET_" + absl::AsciiStrToUpper(absl::StrReplaceAll(flag, {{"-", "_"}}));
-}
+ValueType<Duration> TimeoutValue() { return DurationValue(kMaxTimeout); }
 
-const std::vector<Setting>& Settings() {
-  // Never destroyed: nothing depends on the order in which the program ends.
-  static const auto& settings = *new std::vector<Setting>(MakeSettings());
-  return settings;
-}
-
-const Setting& SettingOfFlag(std::string_view flag) {
-  const auto& settings = Settings();
+const Setting& SettingOfFlag(std::span<const Setting> settings, std::string_view flag) {
   const auto found = std::find_if(settings.begin(), settings.end(),
                                   [flag](const Setting& setting) { return setting.flag == flag; });
   assert(found != settings.end());
   return *found;
 }
 
-std::string TomlValue(const Setting& setting, const Config& config) {
-  std::vector<std::string> values = setting.get(config);
-  switch (setting.form) {
-    case TomlForm::kStringList:
-      for (std::string& value : values) value = TomlString(value);
-      return "[" + absl::StrJoin(values, ", ") + "]";
-    case TomlForm::kInteger:
-    case TomlForm::kBoolean:
-      return values.front();
-    case TomlForm::kStringOrInteger:
-      return AllDigits(values.front()) ? values.front() : TomlString(values.front());
-    case TomlForm::kString:
-      return TomlString(values.front());
-  }
-  return {};
-}
-
-std::string PlainValue(const Setting& setting, const Config& config) {
-  return absl::StrJoin(setting.get(config), ",");
-}
-
-}  // namespace quintet::hello
+}  // namespace quintet::program

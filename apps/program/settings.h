@@ -1,52 +1,30 @@
-// The table of settings: everything that can be configured, one row each. Flags, environment, file,
-// --print-config, --help and docs/configuration.md are derived from it.
+// The tables of settings: everything that can be configured, one row each. Flags, environment,
+// file,
+// --print-config, --help and docs/configuration.md are derived from them.
 #ifndef QUINTET_APPS_PROGRAM_SETTINGS_H_
 #define QUINTET_APPS_PROGRAM_SETTINGS_H_
 
-#include <functional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "apps/program/config.h"
+#include "apps/program/setting.h"
 #include "apps/program/value.h"
+#include "reactor/clock.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
-struct Setting {
-  std::string table;  // of the TOML file
-  std::string key;    // in that table
-  std::string flag;   // without the dashes
-  std::string help;   // one sentence
-  std::string placeholder;
-  std::string allowed;
-  TomlForm form;
-  // Puts values that were written as text into a configuration; lists take one or more, everything
-  // else one. The error says what is wrong, not where.
-  std::function<absl::Status(std::span<const std::string> values, Config& config)> set;
-  // The inverse of set().
-  std::function<std::vector<std::string>(const Config& config)> get;
+// The settings that every program has, and `own`, which are one program's: before the others in a
+// table that both have, and in tables of their own before [process]. Settings of one table stand
+// together.
+std::vector<Setting> SettingsWith(std::vector<Setting> own);
 
-  bool is_list() const { return form == TomlForm::kStringList; }
-  std::string path() const { return table + "." + key; }
-  // "QUINTET_" and the flag in capitals, with underscores.
-  std::string variable() const;
-};
+// What every setting of a time takes.
+ValueType<Duration> TimeoutValue();
 
-// All of them. Settings of one table stand together.
-const std::vector<Setting>& Settings();
+// The setting with this flag, which must be among `settings`.
+const Setting& SettingOfFlag(std::span<const Setting> settings, std::string_view flag);
 
-// The setting with this flag, which must exist.
-const Setting& SettingOfFlag(std::string_view flag);
-
-// The value of `setting` as TOML.
-std::string TomlValue(const Setting& setting, const Config& config);
-
-// The value of `setting` as it would be given to its flag; lists with commas.
-std::string PlainValue(const Setting& setting, const Config& config);
-
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_SETTINGS_H_

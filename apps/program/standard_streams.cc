@@ -9,7 +9,7 @@
 #include "net/errno_status.h"
 #include "net/unique_fd.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 constexpr char kNullDevice[] = "/dev/null";
@@ -43,4 +43,4 @@ absl::Status DetachStreams(StandardError standard_error) {
   return absl::OkStatus();
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

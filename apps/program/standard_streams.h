@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // Opens /dev/null on each of the descriptors 0, 1 and 2 that is closed: a socket would otherwise
 // get that number, and error messages would be written to its peer. First thing in main(). Reading
@@ -23,6 +23,6 @@ enum class StandardError {
 // open(2) or dup2(2).
 absl::Status DetachStreams(StandardError standard_error);
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_STANDARD_STREAMS_H_

@@ -5,7 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 // "1024 of 4096 bytes": the limit in force, and up to where the process may raise it.
@@ -35,4 +35,4 @@ std::string StartLine(const Supervisor& supervisor) {
       LimitText(RLIMIT_NOFILE), LimitText(RLIMIT_MEMLOCK));
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

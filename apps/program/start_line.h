@@ -1,4 +1,4 @@
-// What the hello server says when it has started.
+// What a program says when it has started.
 #ifndef QUINTET_APPS_PROGRAM_START_LINE_H_
 #define QUINTET_APPS_PROGRAM_START_LINE_H_
 
@@ -6,12 +6,12 @@
 
 #include "net/supervisor.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // What runs, in one line without its end: addresses, model, backend and why, shards, and the limits
 // of the process that decide how many connections fit.
 std::string StartLine(const Supervisor& supervisor);
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_START_LINE_H_

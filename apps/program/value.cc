@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 struct Unit {
@@ -188,4 +188,4 @@ std::string TomlString(std::string_view text) {
   return result + "\"";
 }
 
-}  // namespace quintet::hello
+}  // namespace quintet::program

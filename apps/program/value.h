@@ -14,7 +14,7 @@
 #include "net/address.h"
 #include "reactor/clock.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 
 // What a TOML file writes a value as.
 enum class TomlForm { kString, kInteger, kBoolean, kStringOrInteger, kStringList };
@@ -69,6 +69,15 @@ ValueType<T> As(const ValueType<uint64_t>& base) {
       .form = base.form};
 }
 
+template <typename T>
+ValueType<T> Integer(uint64_t min, uint64_t max) {
+  return As<T>(IntegerValue({.min = min, .max = max}));
+}
+template <typename T>
+ValueType<T> Size(uint64_t min, uint64_t max) {
+  return As<T>(SizeValue(min, max));
+}
+
 // One of the names, which are listed in this order.
 template <typename T>
 ValueType<T> OneOf(std::vector<std::pair<std::string, T>> names) {
@@ -95,6 +104,6 @@ ValueType<T> OneOf(std::vector<std::pair<std::string, T>> names) {
 // `text` as a TOML basic string, in quotes.
 std::string TomlString(std::string_view text);
 
-}  // namespace quintet::hello
+}  // namespace quintet::program
 
 #endif  // QUINTET_APPS_PROGRAM_VALUE_H_

@@ -20,7 +20,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 using testing::ForkedProcess;
@@ -181,4 +181,4 @@ TEST_F(DaemonTest, MessagesReachTheTerminalUntilTheStreamsAreDetached) {
 }
 
 }  // namespace
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/hello/hello_program.h"
 #include "apps/program/config_file.h"
 #include "net/address.h"
 #include "net/socket.h"
@@ -213,7 +214,7 @@ TEST_F(HelloCliTest, PrintsTheEffectiveConfiguration) {
   EXPECT_EQ(ended.code, 0);
   EXPECT_THAT(ended.output, HasSubstr("\nbacklog = 7  # flag --backlog\n"));
   EXPECT_THAT(ended.output, HasSubstr("\nbackend = \"poll\"  # environment QUINTET_BACKEND\n"));
-  EXPECT_TRUE(hello::ParseConfig(ended.output, "printed").ok());
+  EXPECT_TRUE(program::ParseConfig(hello::HelloProgram().settings, ended.output, "printed").ok());
 }
 
 TEST_F(HelloCliTest, AnAddressInUseIsNamed) {

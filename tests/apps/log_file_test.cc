@@ -16,7 +16,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 using ::testing::HasSubstr;
@@ -111,4 +111,4 @@ TEST_F(LogFileTest, ErrorsNameThePath) {
 }
 
 }  // namespace
-}  // namespace quintet::hello
+}  // namespace quintet::program

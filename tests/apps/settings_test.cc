@@ -1,4 +1,5 @@
-// The settings of hello: each source, their precedence, what is said about mistakes.
+// The settings of programs, by the example of hello: each source, their precedence, what is said
+// about mistakes.
 #include "apps/program/settings.h"
 
 #include <gmock/gmock.h>
@@ -14,18 +15,26 @@
 #include <utility>
 #include <vector>
 
+#include "apps/hello/hello_program.h"
 #include "apps/program/config_file.h"
 #include "apps/program/load.h"
 #include "apps/program/nearest.h"
 #include "apps/program/report.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+const Program& Hello() { return hello::HelloProgram(); }
+const std::vector<Setting>& Settings() { return Hello().settings; }
+const Setting& SettingOfFlag(std::string_view flag) { return SettingOfFlag(Settings(), flag); }
+absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments) {
+  return ParseCommandLine(Hello(), arguments);
+}
 
 // Runs every test with a file of its own.
 class SettingsTest : public ::testing::Test {
@@ -43,7 +52,7 @@ class SettingsTest : public ::testing::Test {
                                                const Environment& environment = {}) {
     const absl::StatusOr<CommandLine> command_line = ParseCommandLine(arguments);
     if (!command_line.ok()) return command_line.status();
-    return Load(*command_line, environment);
+    return Load(Hello(), *command_line, environment);
   }
 
   absl::StatusOr<LoadedConfig> LoadFile(const std::string& text) const {
@@ -127,13 +136,14 @@ TEST_F(SettingsTest, DefaultsAreTheLibrarys) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   Config expected;
   expected.server.addresses = {*Address::Parse("127.0.0.1:8080")};
+  expected.own = http::Options();
   EXPECT_EQ(Values(loaded->config), Values(expected));
   EXPECT_THAT(loaded->origins, ::testing::Each("default"));
 }
 
 // Sets a field and nothing else: otherwise two rows share one.
 TEST_F(SettingsTest, EachFlagSetsItsOwnField) {
-  const std::vector<std::string> defaults = Values(DefaultConfig());
+  const std::vector<std::string> defaults = Values(Hello().defaults);
   for (size_t i = 0; i < Settings().size(); ++i) {
     const Setting& setting = Settings()[i];
     const absl::StatusOr<LoadedConfig> loaded =
@@ -183,16 +193,17 @@ TEST_F(SettingsTest, ValuesReachTheOptions) {
                 "--max-header", "4096", "--backlog", "7", "--server-name", "x"});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Config& config = loaded->config;
+  const http::Options& http = hello::HttpOptions(config);
   EXPECT_EQ(config.server.loop.backend.kind, BackendKind::kSelect);
   EXPECT_EQ(config.server.shards, 0);
   EXPECT_FALSE(config.server.pin);
-  EXPECT_EQ(config.http.timeouts.keep_alive, seconds(5400));
-  EXPECT_EQ(config.http.timeouts.header, milliseconds(250));
+  EXPECT_EQ(http.timeouts.keep_alive, seconds(5400));
+  EXPECT_EQ(http.timeouts.header, milliseconds(250));
   EXPECT_EQ(config.server.drain_timeout, seconds(0));
-  EXPECT_EQ(config.http.limits.body_bytes, 3u << 20);
-  EXPECT_EQ(config.http.limits.header_bytes, 4096u);
+  EXPECT_EQ(http.limits.body_bytes, 3u << 20);
+  EXPECT_EQ(http.limits.header_bytes, 4096u);
   EXPECT_EQ(config.server.backlog, 7);
-  EXPECT_EQ(config.http.server_name, "x");
+  EXPECT_EQ(http.server_name, "x");
 }
 
 TEST_F(SettingsTest, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
@@ -414,8 +425,8 @@ TEST_F(SettingsTest, PrintedConfigurationReadsBackTheSame) {
   arguments.push_back("--listen=unix:/tmp/\"quoted\\\n");
   for (const auto& loaded : {LoadFrom({}), LoadFrom(arguments)}) {
     ASSERT_TRUE(loaded.ok()) << loaded.status();
-    const absl::StatusOr<LoadedConfig> again = LoadFile(ConfigText(*loaded));
-    ASSERT_TRUE(again.ok()) << again.status() << "\n" << ConfigText(*loaded);
+    const absl::StatusOr<LoadedConfig> again = LoadFile(ConfigText(Hello(), *loaded));
+    ASSERT_TRUE(again.ok()) << again.status() << "\n" << ConfigText(Hello(), *loaded);
     EXPECT_EQ(Values(again->config), Values(loaded->config));
     for (const std::string& origin : again->origins) EXPECT_THAT(origin, HasSubstr(file_));
   }
@@ -426,7 +437,7 @@ TEST_F(SettingsTest, PrintedConfigurationSaysWhereValuesCameFrom) {
   const absl::StatusOr<LoadedConfig> loaded =
       LoadFrom({"--config", file_, "--shards", "3"}, {{"QUINTET_BACKLOG", "9"}});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  const std::string text = ConfigText(*loaded);
+  const std::string text = ConfigText(Hello(), *loaded);
   EXPECT_THAT(text, HasSubstr("[listen]\naddresses = [\"127.0.0.1:8080\"]  # default\n"
                               "backlog = 9  # environment QUINTET_BACKLOG\n"));
   EXPECT_THAT(text, HasSubstr("\n[reactor]\nbackend = \"poll\"  # " + file_ + ":2\n"));
@@ -450,7 +461,7 @@ TEST_F(SettingsTest, ActionsAreFound) {
 }
 
 TEST_F(SettingsTest, HelpNamesEverySetting) {
-  const std::string help = HelpText();
+  const std::string help = HelpText(Hello());
   for (const Setting& setting : Settings()) {
     EXPECT_THAT(help, HasSubstr("--" + setting.flag +
                                 (setting.form == TomlForm::kBoolean ? std::string(" ")
@@ -469,13 +480,13 @@ TEST_F(SettingsTest, DocumentationIsTheGeneratedOne) {
   ASSERT_TRUE(file.is_open());
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), ConfigurationMarkdown())
+  EXPECT_EQ(text.str(), ConfigurationMarkdown(Hello()))
       << "write it again: hello --help-markdown > docs/configuration.md";
 }
 
 TEST_F(SettingsTest, DocumentationShowsAValidFile) {
   // The indented block of the text.
-  std::stringstream markdown(ConfigurationMarkdown());
+  std::stringstream markdown(ConfigurationMarkdown(Hello()));
   std::string example;
   for (std::string line; std::getline(markdown, line);) {
     if (line.starts_with("    ")) example += line.substr(4) + "\n";
@@ -568,4 +579,4 @@ TEST(NearestTest, CountsInsertionsDeletionsAndReplacements) {
 }
 
 }  // namespace
-}  // namespace quintet::hello
+}  // namespace quintet::program

@@ -10,7 +10,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
 
-namespace quintet::hello {
+namespace quintet::program {
 namespace {
 
 using testing::InChild;
@@ -67,4 +67,4 @@ TEST_F(StandardStreamsTest, DetachedOnesAreTheNullDevice) {
 }
 
 }  // namespace
-}  // namespace quintet::hello
+}  // namespace quintet::program

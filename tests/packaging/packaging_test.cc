@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/program/config.h"
+#include "apps/hello/hello_program.h"
 #include "tests/support/child_process.h"
 #include "tests/support/descriptors.h"
 
@@ -86,7 +86,7 @@ TEST_F(PackagingTest, SystemdAcceptsTheUnits) {
 
 TEST_F(PackagingTest, SystemdWaitsLongerThanTheServerDrains) {
   EXPECT_GT(SecondsAfter(ReadFile("quintet-hello.service"), "\nTimeoutStopSec="),
-            hello::DefaultConfig().server.drain_timeout);
+            hello::HelloProgram().defaults.server.drain_timeout);
 }
 
 TEST_F(PackagingTest, HaproxyAcceptsItsConfiguration) {
