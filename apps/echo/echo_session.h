@@ -19,8 +19,8 @@ struct EchoOptions {
   // is a line: what precedes a line feed, of any length, also nothing; and what the peer sent after
   // the last line feed when it ends its side. How the kernel cuts the bytes does not matter, so a
   // line that comes in two reads has one answer, two lines that come in one read have two.
-  std::string reply;
-  program::SessionTimeouts timeouts;
+  std::string reply = {};
+  program::SessionTimeouts timeouts = {};
 };
 
 // A client that does not read is not listened to either, so the output stays bounded; nothing of

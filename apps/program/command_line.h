@@ -25,8 +25,8 @@ enum class Action {
 
 struct CommandLine {
   Action action = Action::kServe;
-  std::string config_file;  // empty: not given
-  std::vector<Assignment> assignments;
+  std::string config_file = {};  // empty: not given
+  std::vector<Assignment> assignments = {};
 };
 
 // `arguments` without the program's name. The error is one line: the flag, what is wrong with it.

@@ -15,7 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "apps/echo/echo_program.h"
+#include "apps/echo/echo_session.h"
 #include "apps/hello/hello_program.h"
+#include "apps/increment/increment_program.h"
 #include "apps/program/config_file.h"
 #include "apps/program/load.h"
 #include "apps/program/nearest.h"
@@ -30,6 +33,9 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 const Program& Hello() { return hello::HelloProgram(); }
+std::vector<const Program*> Programs() {
+  return {&Hello(), &echo::EchoProgram(), &increment::IncrementProgram()};
+}
 const std::vector<Setting>& Settings() { return Hello().settings; }
 const Setting& SettingOfFlag(std::string_view flag) { return SettingOfFlag(Settings(), flag); }
 absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments) {
@@ -107,18 +113,53 @@ std::string OtherValue(const Setting& setting) {
 }
 
 TEST_F(SettingsTest, NamesAreUniqueAndOfOneForm) {
-  std::set<std::string> flags;
-  std::set<std::string> paths;
-  for (const Setting& setting : Settings()) {
-    EXPECT_TRUE(flags.insert(setting.flag).second) << setting.flag;
-    EXPECT_TRUE(paths.insert(setting.path()).second) << setting.path();
-    EXPECT_THAT(setting.flag, ::testing::MatchesRegex("[a-z-]+"));
-    EXPECT_THAT(setting.path(), ::testing::MatchesRegex("[a-z_]+\\.[a-z_]+"));
-    EXPECT_THAT(setting.variable(), ::testing::MatchesRegex("QUINTET_[A-Z_]+"));
-    EXPECT_TRUE(setting.help.ends_with(".")) << setting.help;
-    EXPECT_THAT(setting.allowed, Not(HasSubstr("|")));
+  for (const Program* program : Programs()) {
+    std::set<std::string> flags;
+    std::set<std::string> paths;
+    std::vector<std::string> tables;
+    for (const Setting& setting : program->settings) {
+      EXPECT_TRUE(flags.insert(setting.flag).second) << setting.flag;
+      EXPECT_TRUE(paths.insert(setting.path()).second) << setting.path();
+      if (tables.empty() || tables.back() != setting.table) tables.push_back(setting.table);
+      EXPECT_THAT(setting.flag, ::testing::MatchesRegex("[a-z-]+"));
+      EXPECT_THAT(setting.path(), ::testing::MatchesRegex("[a-z_]+\\.[a-z_]+"));
+      EXPECT_THAT(setting.variable(), ::testing::MatchesRegex("QUINTET_[A-Z_]+"));
+      EXPECT_TRUE(setting.help.ends_with(".")) << setting.help;
+      EXPECT_THAT(setting.allowed, Not(HasSubstr("|")));
+    }
+    EXPECT_EQ(std::set<std::string>(tables.begin(), tables.end()).size(), tables.size());
+    EXPECT_EQ(tables.back(), "process");
   }
   EXPECT_EQ(SettingOfFlag("keep-alive-timeout").variable(), "QUINTET_KEEP_ALIVE_TIMEOUT");
+}
+
+// What one program has of its own is no other's business, and the rest is everybody's.
+TEST_F(SettingsTest, ProgramsDifferInTheirOwnSettingsOnly) {
+  const auto own = [](const Program& program, const Program& other) {
+    std::set<std::string> flags;
+    for (const Setting& setting : program.settings) flags.insert(setting.flag);
+    for (const Setting& setting : other.settings) flags.erase(setting.flag);
+    return flags;
+  };
+  const Program& echo = echo::EchoProgram();
+  const Program& increment = increment::IncrementProgram();
+  EXPECT_THAT(own(echo, Hello()), ::testing::ElementsAre("idle-timeout", "reply", "total-timeout"));
+  EXPECT_THAT(own(echo, increment), ::testing::ElementsAre("reply"));
+  EXPECT_THAT(own(increment, echo), ::testing::IsEmpty());
+  EXPECT_THAT(own(Hello(), echo), ::testing::Contains("max-body"));
+  EXPECT_THAT(own(Hello(), echo), Not(::testing::Contains("listen")));
+
+  const absl::StatusOr<CommandLine> flags = ParseCommandLine(
+      echo, std::vector<std::string>{"--reply", "OK", "--idle-timeout=7s", "--total-timeout=8s"});
+  ASSERT_TRUE(flags.ok()) << flags.status();
+  const absl::StatusOr<LoadedConfig> loaded = Load(echo, *flags, {});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const echo::EchoOptions& options = Own<echo::EchoOptions>(loaded->config);
+  EXPECT_EQ(options.reply, "OK");
+  EXPECT_EQ(options.timeouts.idle, seconds(7));
+  EXPECT_EQ(options.timeouts.total, seconds(8));
+  EXPECT_THAT(HelpText(echo), HasSubstr("A message is a line"));
+  EXPECT_THAT(ConfigText(echo, *loaded), HasSubstr("\n[echo]\nreply = \"OK\"  # flag --reply\n"));
 }
 
 TEST_F(SettingsTest, TheNamesOfTheIssueAreThere) {
@@ -485,15 +526,21 @@ TEST_F(SettingsTest, DocumentationIsTheGeneratedOne) {
 }
 
 TEST_F(SettingsTest, DocumentationShowsAValidFile) {
-  // The indented block of the text.
-  std::stringstream markdown(ConfigurationMarkdown(Hello()));
-  std::string example;
-  for (std::string line; std::getline(markdown, line);) {
-    if (line.starts_with("    ")) example += line.substr(4) + "\n";
+  for (const Program* program : Programs()) {
+    // The indented block of the text.
+    std::stringstream markdown(ConfigurationMarkdown(*program));
+    std::string example;
+    for (std::string line; std::getline(markdown, line);) {
+      if (line.starts_with("    ")) example += line.substr(4) + "\n";
+    }
+    EXPECT_THAT(example, HasSubstr("[listen]"));
+    const absl::StatusOr<std::vector<Assignment>> assignments =
+        ParseConfig(program->settings, example, "example");
+    ASSERT_TRUE(assignments.ok()) << assignments.status();
+    const absl::StatusOr<LoadedConfig> loaded =
+        Load(*program, CommandLine{.assignments = *assignments}, {});
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
   }
-  EXPECT_THAT(example, HasSubstr("[listen]"));
-  const absl::StatusOr<LoadedConfig> loaded = LoadFile(example);
-  EXPECT_TRUE(loaded.ok()) << loaded.status();
 }
 
 TEST_F(SettingsTest, BackendTableHasOneLineEach) {
