@@ -98,7 +98,7 @@ class Parser {
   void AddSetting(const Setting& setting, std::vector<std::string>& values) {
     const std::string initial = PlainValue(setting, program_.defaults);
     const std::string text =
-        absl::StrFormat("%s\n%s; %s%s", setting.help, setting.allowed,
+        absl::StrFormat("%s\n%s; %s%s", setting.description(), setting.allowed,
                         initial.empty() ? "" : "default " + initial + "; ", setting.variable());
     CLI::Option* option =
         setting.form == TomlForm::kBoolean

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "net/generation.h"
+#include "net/models/model_server.h"
+#include "net/models/server_model.h"
 #include "net/server.h"
 
 namespace quintet::program {
@@ -21,6 +23,8 @@ struct Config {
     std::string log_file;
   };
 
+  // Beyond `model` itself, of the classic models only.
+  ModelOptions model = {.model = ServerModel::kReactor};
   ServerOptions server;
   WorkerKind worker_kind = WorkerKind::kThread;
   Duration start_timeout = std::chrono::seconds(30);

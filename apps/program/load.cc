@@ -45,7 +45,7 @@ absl::StatusOr<LoadedConfig> Load(const Program& program, const CommandLine& com
     return status;
   if (absl::Status status = Apply(program, command_line.assignments, loaded); !status.ok())
     return status;
-  absl::Status status = CheckRules(program.settings, loaded.config, loaded.origins);
+  absl::Status status = CheckRules(program, loaded.config, loaded.origins);
   if (!status.ok()) return status;
   return loaded;
 }

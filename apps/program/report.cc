@@ -69,7 +69,7 @@ std::string ConfigurationMarkdown(const Program& program) {
     table = setting.table;
     absl::StrAppendFormat(&text, "| `%s` | `--%s` `%s` | `%s` | %s | %s |\n", setting.key,
                           setting.flag, setting.variable(), TomlValue(setting, program.defaults),
-                          Cell(setting.allowed), Cell(setting.help));
+                          Cell(setting.allowed), Cell(setting.description()));
   }
   return text;
 }

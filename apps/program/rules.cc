@@ -18,7 +18,7 @@ struct Order {
   const char* text;
 };
 
-constexpr std::array<Order, 3> kOrders = {{
+constexpr std::array<Order, 4> kOrders = {{
     {"output-low-mark", "output-high-mark",
      [](const Config& config) {
        return config.server.connection.output_low_mark < config.server.connection.output_high_mark;
@@ -35,6 +35,51 @@ constexpr std::array<Order, 3> kOrders = {{
        return uring.sq_entries <= uring.cq_entries;
      },
      "must not be above"},
+    {"min-workers", "max-workers",
+     [](const Config& config) { return config.model.min_workers <= config.model.max_workers; },
+     "must not be above"},
+}};
+
+// Two settings that exclude each other.
+struct Conflict {
+  std::string_view flag;
+  std::string_view other;
+  bool (*holds)(const Config& config);  // there is no conflict
+  const char* text;
+};
+
+constexpr std::array<Conflict, 5> kConflicts = {{
+    {"listen-steer", "listen-policy",
+     [](const Config& config) {
+       return config.model.model != ServerModel::kReactor || !config.server.steer_by_cpu ||
+              config.server.policy == ListenPolicy::kReusePort;
+     },
+     "needs a socket per worker, but"},
+    {"listen-steer", "accept",
+     [](const Config& config) {
+       return config.model.model != ServerModel::kPrefork || !config.server.steer_by_cpu ||
+              config.model.prefork_accept == PreforkAccept::kReusePort;
+     },
+     "needs a socket per worker, but"},
+    {"max-workers", "accept",
+     [](const Config& config) {
+       return config.model.prefork_accept != PreforkAccept::kReusePort ||
+              config.model.min_workers == config.model.max_workers;
+     },
+     "is not min_workers, but nobody else serves what waits at a worker's socket:"},
+    {"idle-worker-timeout", "max-workers",
+     [](const Config& config) {
+       return config.model.idle_worker_timeout > Duration::zero() ||
+              config.model.min_workers == config.model.max_workers;
+     },
+     "would end each process beyond min_workers at once:"},
+    {"listen", "accept",
+     [](const Config& config) {
+       return config.model.model != ServerModel::kPrefork ||
+              config.model.prefork_accept != PreforkAccept::kBlocking ||
+              config.server.addresses.size() <= 1;
+     },
+     "is more than the one address that a process can block at:"},
 }};
 
 // "listen.backlog = 1024 (default)"
@@ -58,19 +103,27 @@ class Describer {
 
 }  // namespace
 
-absl::Status CheckRules(std::span<const Setting> settings, const Config& config,
+absl::Status CheckRules(const Program& program, const Config& config,
                         std::span<const std::string> origins) {
-  const Describer describe(settings, config, origins);
+  const Describer describe(program.settings, config, origins);
+  // A configuration that was printed names all settings, so naming one is no mistake by itself.
+  for (const Setting& setting : program.settings) {
+    if (setting.BelongsTo(config.model.model)) continue;
+    if (setting.get(config) == setting.get(program.defaults)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s is for model %s, but %s", describe(setting.flag),
+                        ModelNames(setting.models), describe("model")));
+  }
   for (const Order& order : kOrders) {
     if (order.holds(config)) continue;
     return absl::InvalidArgumentError(
         absl::StrFormat("%s %s %s", describe(order.lesser), order.text, describe(order.greater)));
   }
 
-  if (config.server.steer_by_cpu && config.server.policy != ListenPolicy::kReusePort) {
-    return absl::InvalidArgumentError(absl::StrFormat("%s needs a socket per worker, but %s",
-                                                      describe("listen-steer"),
-                                                      describe("listen-policy")));
+  for (const Conflict& conflict : kConflicts) {
+    if (conflict.holds(config)) continue;
+    return absl::InvalidArgumentError(absl::StrFormat("%s %s %s", describe(conflict.flag),
+                                                      conflict.text, describe(conflict.other)));
   }
 
   // With SO_REUSEPORT the kernel would take an address twice without a word. Port 0 is another

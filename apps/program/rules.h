@@ -7,13 +7,13 @@
 
 #include "absl/status/status.h"
 #include "apps/program/config.h"
-#include "apps/program/setting.h"
+#include "apps/program/program.h"
 
 namespace quintet::program {
 
-// `origins` as in LoadedConfig, one for each of `settings`. The error names the settings, their
+// `origins` as in LoadedConfig. The error names the settings, their
 // values and their origins.
-absl::Status CheckRules(std::span<const Setting> settings, const Config& config,
+absl::Status CheckRules(const Program& program, const Config& config,
                         std::span<const std::string> origins);
 
 }  // namespace quintet::program

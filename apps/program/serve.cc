@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "apps/program/daemon.h"
 #include "apps/program/log_file.h"
+#include "apps/program/run_model_server.h"
 #include "apps/program/standard_streams.h"
 #include "apps/program/start_line.h"
 #include "net/inherited_sockets.h"
@@ -70,7 +71,10 @@ class Run {
   absl::Status WritePidFile();
 
   absl::StatusOr<Service> Load();
-  void OnServing();
+  // Under a classic model.
+  absl::Status ServeModel();
+
+  void OnServing(const std::string& start_line);
   void OnReloaded(bool done);
   void Tell(const absl::Status& status);
 
@@ -131,6 +135,11 @@ absl::StatusOr<Service> Run::Load() {
     auto loaded = program::Load(program_, command_line_, environment_);
     if (!loaded.ok()) return loaded.status();
     config = std::move(loaded->config);
+    if (config.model.model != ServerModel::kReactor) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("server.model is read at the start only: it is reactor and cannot become ",
+                       std::string(ServerModelName(config.model.model))));
+    }
     // Where it is not to be opened, nothing is to change.
     if (!config.process.log_file.empty()) {
       if (auto file = LogFile::Open(config.process.log_file); !file.ok()) return file.status();
@@ -155,8 +164,8 @@ void Run::Tell(const absl::Status& status) {
   if (!status.ok()) log_(LogLevel::kWarning, std::string(status.message()));
 }
 
-void Run::OnServing() {
-  log_(LogLevel::kInfo, StartLine(*supervisor_));
+void Run::OnServing(const std::string& start_line) {
+  log_(LogLevel::kInfo, start_line);
   // A successor's file takes the place of its predecessor's only now.
   if (succeeds_) Tell(WritePidFile());
   Tell(manager_.Ready());
@@ -174,12 +183,29 @@ void Run::OnReloaded(bool done) {
   Tell(manager_.Ready());
 }
 
+absl::Status Run::ServeModel() {
+  if (!inherited_.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("server.model = \"", std::string(ServerModelName(config_.model.model)),
+                     "\" takes no sockets of a service manager or a predecessor; reactor does"));
+  }
+  const auto sessions = program_.sessions(config_);
+  if (!sessions.ok()) return sessions.status();
+  return RunModelServer(
+      config_.model, config_.server, **sessions,
+      {.log = log_,
+       .on_serving =
+           [this](const ModelServer& server) { OnServing(StartLine(server, config_.model)); },
+       .on_stopping = [this] { Tell(manager_.Stopping()); }});
+}
+
 absl::Status Run::Serve(const std::vector<std::string>& arguments) {
   absl::Status status = TakeFromEnvironment();
   if (status.ok()) status = LeaveTerminal();
   if (status.ok() && !succeeds_) status = WritePidFile();
   if (status.ok()) status = OpenLog(config_);
   if (!status.ok()) return status;
+  if (config_.model.model != ServerModel::kReactor) return ServeModel();
 
   SupervisorOptions options{.log = log_,
                             .inherited = std::exchange(inherited_, {}),
@@ -189,7 +215,7 @@ absl::Status Run::Serve(const std::vector<std::string>& arguments) {
     options.program.insert(options.program.end(), arguments.begin(), arguments.end());
   }
   if (manager_.enabled()) options.program_environment = {"NOTIFY_SOCKET=" + manager_.value()};
-  options.on_serving = [this] { OnServing(); };
+  options.on_serving = [this] { OnServing(StartLine(*supervisor_)); };
   options.on_reloading = [this] { Tell(manager_.Reloading()); };
   options.on_reloaded = [this](bool done) { OnReloaded(done); };
   options.on_stopping = [this] { Tell(manager_.Stopping()); };

@@ -1,8 +1,10 @@
 #include "apps/program/setting.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 
@@ -17,6 +19,27 @@ bool AllDigits(std::string_view text) {
 
 std::string Setting::variable() const {
   return "QUINTET_" + absl::AsciiStrToUpper(absl::StrReplaceAll(flag, {{"-", "_"}}));
+}
+
+bool Setting::BelongsTo(ServerModel model) const {
+  return models.empty() || std::find(models.begin(), models.end(), model) != models.end();
+}
+
+std::string Setting::description() const {
+  if (models.empty()) return help;
+  return absl::StrCat(help, models.size() == 1 ? " Only model " : " Only models ",
+                      ModelNames(models), ".");
+}
+
+Setting ForModels(std::vector<ServerModel> models, Setting setting) {
+  setting.models = std::move(models);
+  return setting;
+}
+
+std::string ModelNames(std::span<const ServerModel> models) {
+  return absl::StrJoin(models, ", ", [](std::string* out, ServerModel model) {
+    out->append(ServerModelName(model));
+  });
 }
 
 std::string TomlValue(const Setting& setting, const Config& config) {

@@ -28,12 +28,20 @@ struct Setting {
   std::function<absl::Status(std::span<const std::string> values, Config& config)> set;
   // The inverse of set().
   std::function<std::vector<std::string>(const Config& config)> get;
+  // The models under which it means something; empty: all. Elsewhere it must keep its default.
+  std::vector<ServerModel> models = {};
 
   bool is_list() const { return form == TomlForm::kStringList; }
   std::string path() const { return table + "." + key; }
   // "QUINTET_" and the flag in capitals, with underscores.
   std::string variable() const;
+  bool BelongsTo(ServerModel model) const;
+  // help, and the models where it is not for all.
+  std::string description() const;
 };
+
+// "fork, thread"
+std::string ModelNames(std::span<const ServerModel> models);
 
 // The value of `setting` as TOML.
 std::string TomlValue(const Setting& setting, const Config& config);
@@ -60,7 +68,8 @@ Setting DescribeSetting(const SettingNames& names, const ValueType<T>& type) {
           .allowed = type.allowed,
           .form = type.form,
           .set = nullptr,
-          .get = nullptr};
+          .get = nullptr,
+          .models = {}};
 }
 
 // A setting of one value. `field` returns a reference to its place in a configuration, for one to
@@ -80,6 +89,9 @@ Setting Row(const SettingNames& names, ValueType<T> type, Field field) {
   };
   return setting;
 }
+
+// `setting`, for these models only.
+Setting ForModels(std::vector<ServerModel> models, Setting setting);
 
 // A setting of a list of values.
 template <typename T, typename Field>

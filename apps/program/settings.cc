@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 namespace quintet::program {
 namespace {
 
-using std::chrono::hours;
-
 // Far above any sensible deadline, far below what a clock of 64 bits can add.
-constexpr Duration kMaxTimeout = hours(8760);
+constexpr Duration kMaxTimeout = std::chrono::hours(8760);
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kGiB = 1 << 30;
 
@@ -25,35 +24,78 @@ ValueType<BackendKind> Backend() {
   return OneOf(std::move(names));
 }
 
-ValueType<ListenPolicy> Policy() {
-  std::vector<std::pair<std::string, ListenPolicy>> names;
-  for (const ListenPolicy policy : kListenPolicies) {
-    names.emplace_back(ListenPolicyName(policy), policy);
-  }
+// Values that the library has a list of and a name for each.
+template <typename T, size_t N>
+ValueType<T> OneOfList(const T (&values)[N], std::string_view (*name)(T)) {
+  std::vector<std::pair<std::string, T>> names;
+  for (const T value : values) names.emplace_back(name(value), value);
   return OneOf(std::move(names));
+}
+
+// What only the models of processes and threads know.
+std::vector<Setting> ModelSettings() {
+  using enum ServerModel;
+  const ValueType<size_t> count = Integer<size_t>(1, ModelOptions::kMostWorkers);
+  return {
+      ForModels({kFork, kThread},
+                Row({"model", "max_children", "max-children",
+                     "Processes or threads at once, each of which serves one connection."},
+                    count, QUINTET_FIELD(model.max_children))),
+      ForModels({kFork, kThread},
+                Row({"model", "at_cap", "at-cap",
+                     "What becomes of a client beyond max_children: it waits in the backlog, or is "
+                     "reset."},
+                    OneOfList(kAtCaps, AtCapName), QUINTET_FIELD(model.at_cap))),
+      ForModels({kPrefork}, Row({"model", "min_workers", "min-workers",
+                                 "Processes that are always there; at most max_workers."},
+                                count, QUINTET_FIELD(model.min_workers))),
+      ForModels({kPrefork},
+                Row({"model", "max_workers", "max-workers",
+                     "Processes at most; beyond min_workers one is started when all are busy."},
+                    count, QUINTET_FIELD(model.max_workers))),
+      ForModels({kPrefork},
+                Row({"model", "idle_worker_timeout", "idle-worker-timeout",
+                     "A process beyond min_workers that had nothing to do for so long ends."},
+                    TimeoutValue(), QUINTET_FIELD(model.idle_worker_timeout))),
+      ForModels(
+          {kPrefork},
+          Row({"model", "accept", "accept",
+               "How the processes wait: in accept(2) on one socket, which wakes one; in "
+               "select(2), poll(2) or epoll_wait(2) on it, which wakes all; or each at a "
+               "socket of its own."},
+              OneOfList(kPreforkAccepts, PreforkAcceptName), QUINTET_FIELD(model.prefork_accept))),
+  };
 }
 
 std::vector<Setting> SharedSettings() {
   const ValueType<Duration> timeout = TimeoutValue();
   const ValueType<size_t> mark = Size<size_t>(1, kGiB);
-  return {
+  std::vector<Setting> settings = {
       ListRow({"listen", "addresses", "listen",
                "Where to listen; the flag may be repeated, the variable takes commas."},
               AddressValue(), QUINTET_FIELD(server.addresses)),
       Row({"listen", "backlog", "backlog",
            "Connections the kernel may hold ready; it caps this at net.core.somaxconn."},
           Integer<int>(1, 65535), QUINTET_FIELD(server.backlog)),
-      Row({"listen", "policy", "listen-policy",
-           "How workers share an address: a socket each, one socket of whom one or all are woken, "
-           "or "
-           "an acceptor that gives to the least loaded."},
-          Policy(), QUINTET_FIELD(server.policy)),
-      Row({"listen", "steer", "listen-steer",
-           "With reuseport: cpu gives a connection to the worker of the core that received it."},
-          OneOf<bool>({{"none", false}, {"cpu", true}}), QUINTET_FIELD(server.steer_by_cpu)),
+      ForModels({ServerModel::kReactor},
+                Row({"listen", "policy", "listen-policy",
+                     "How workers share an address: a socket each, one socket of whom one or all "
+                     "are woken, or an acceptor that gives to the least loaded."},
+                    OneOfList(kListenPolicies, ListenPolicyName), QUINTET_FIELD(server.policy))),
+      ForModels(
+          {ServerModel::kReactor, ServerModel::kPrefork},
+          Row({"listen", "steer", "listen-steer",
+               "With reuseport: cpu gives a connection to the worker of the core that received "
+               "it."},
+              OneOf<bool>({{"none", false}, {"cpu", true}}), QUINTET_FIELD(server.steer_by_cpu))),
       Row({"listen", "proxy_protocol", "proxy-protocol",
            "Connections begin with a PROXY header, v1 or v2; only behind a proxy that sends it."},
           BooleanValue(), QUINTET_FIELD(server.proxy_protocol)),
+
+      Row({"server", "model", "model",
+           "How the work is divided: event loops; one connection at a time; a process or a thread "
+           "for each connection; or processes made in advance."},
+          OneOfList(kServerModels, ServerModelName), QUINTET_FIELD(model.model)),
 
       Row({"reactor", "backend", "backend",
            "How the kernel is asked; auto is io_uring where it works, else epoll_et."},
@@ -93,9 +135,11 @@ std::vector<Setting> SharedSettings() {
            "A worker that is not ready after so long is started again, or refuses the reload."},
           timeout, QUINTET_FIELD(start_timeout)),
 
-      Row({"connections", "max_per_shard", "max-connections",
-           "Open connections of a shard at which it stops accepting; 0: no limit."},
-          Integer<size_t>(0, 10'000'000), QUINTET_FIELD(server.max_connections_per_shard)),
+      ForModels(
+          {ServerModel::kReactor},
+          Row({"connections", "max_per_shard", "max-connections",
+               "Open connections of a shard at which it stops accepting; 0: no limit."},
+              Integer<size_t>(0, 10'000'000), QUINTET_FIELD(server.max_connections_per_shard))),
       Row({"connections", "output_high_mark", "output-high-mark",
            "Waiting output of a connection above which nothing more is received."},
           mark, QUINTET_FIELD(server.connection.output_high_mark)),
@@ -138,6 +182,20 @@ std::vector<Setting> SharedSettings() {
            "Where standard error goes, opened again at each reload; empty: where it went before."},
           PathValue(), QUINTET_FIELD(process.log_file)),
   };
+  for (Setting& setting : settings) {
+    const std::string& table = setting.table;
+    if (table == "reactor" || table == "io_uring" || table == "workers") {
+      setting.models = {ServerModel::kReactor};
+    }
+  }
+  // Behind [workers].
+  std::vector<Setting> model = ModelSettings();
+  const auto place = std::find_if(settings.begin(), settings.end(), [](const Setting& setting) {
+    return setting.table == "connections";
+  });
+  settings.insert(place, std::make_move_iterator(model.begin()),
+                  std::make_move_iterator(model.end()));
+  return settings;
 }
 
 #undef QUINTET_FIELD

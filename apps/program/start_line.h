@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "net/models/model_server.h"
 #include "net/supervisor.h"
 
 namespace quintet::program {
@@ -11,6 +12,9 @@ namespace quintet::program {
 // What runs, in one line without its end: addresses, model, backend and why, shards, and the limits
 // of the process that decide how many connections fit.
 std::string StartLine(const Supervisor& supervisor);
+
+// The same of a server of a classic model.
+std::string StartLine(const ModelServer& server, const ModelOptions& options);
 
 }  // namespace quintet::program
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "apps/echo/echo_program.h"
 #include "apps/echo/echo_session.h"
 #include "apps/hello/hello_program.h"
@@ -91,9 +92,24 @@ std::vector<std::string> Values(const Config& config) {
   return values;
 }
 
-// For each setting a value that is not its default and, by itself, breaks no rule.
+// What must be said, too, so that a setting means something.
+std::vector<std::string> ModelFor(const Setting& setting) {
+  if (setting.BelongsTo(ServerModel::kReactor)) return {};
+  return {"--model=" + std::string(ServerModelName(setting.models.front()))};
+}
+
+std::vector<std::string> operator+(std::vector<std::string> list, const std::string& last) {
+  list.push_back(last);
+  return list;
+}
+
+// For each setting a value that is not its default and, with ModelFor(), breaks no rule.
 std::string OtherValue(const Setting& setting) {
   if (setting.flag == "listen") return "[::1]:81";
+  if (setting.flag == "model") return "fork";
+  if (setting.flag == "at-cap") return "refuse";
+  if (setting.flag == "min-workers") return "2";
+  if (setting.flag == "accept") return "poll";
   if (setting.flag == "backend") return "poll";
   if (setting.flag == "listen-policy") return "handoff";
   if (setting.flag == "listen-steer") return "cpu";
@@ -167,6 +183,7 @@ TEST_F(SettingsTest, TheNamesOfTheIssueAreThere) {
        std::vector<std::pair<std::string, std::string>>{{"listen", "listen.addresses"},
                                                         {"backlog", "listen.backlog"},
                                                         {"backend", "reactor.backend"},
+                                                        {"model", "server.model"},
                                                         {"shards", "workers.count"}}) {
     EXPECT_EQ(SettingOfFlag(flag).path(), path);
   }
@@ -184,11 +201,11 @@ TEST_F(SettingsTest, DefaultsAreTheLibrarys) {
 
 // Sets a field and nothing else: otherwise two rows share one.
 TEST_F(SettingsTest, EachFlagSetsItsOwnField) {
-  const std::vector<std::string> defaults = Values(Hello().defaults);
   for (size_t i = 0; i < Settings().size(); ++i) {
     const Setting& setting = Settings()[i];
+    const std::vector<std::string> defaults = Values(LoadFrom(ModelFor(setting))->config);
     const absl::StatusOr<LoadedConfig> loaded =
-        LoadFrom({"--" + setting.flag + "=" + OtherValue(setting)});
+        LoadFrom(ModelFor(setting) + ("--" + setting.flag + "=" + OtherValue(setting)));
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_EQ(PlainValue(setting, loaded->config), OtherValue(setting)) << setting.flag;
     EXPECT_EQ(loaded->origins[i], "flag --" + setting.flag);
@@ -203,7 +220,7 @@ TEST_F(SettingsTest, EachVariableSetsItsField) {
   for (size_t i = 0; i < Settings().size(); ++i) {
     const Setting& setting = Settings()[i];
     const absl::StatusOr<LoadedConfig> loaded =
-        LoadFrom({}, {{setting.variable(), OtherValue(setting)}});
+        LoadFrom(ModelFor(setting), {{setting.variable(), OtherValue(setting)}});
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_EQ(PlainValue(setting, loaded->config), OtherValue(setting)) << setting.flag;
     EXPECT_EQ(loaded->origins[i], "environment " + setting.variable());
@@ -219,8 +236,8 @@ TEST_F(SettingsTest, EachKeySetsItsField) {
     } else if (setting.form == TomlForm::kString || value == "auto" || value.ends_with("iB")) {
       value = TomlString(value);
     }
-    const absl::StatusOr<LoadedConfig> loaded =
-        LoadFile("\n[" + setting.table + "]\n" + setting.key + " = " + value + "\n");
+    WriteFile("\n[" + setting.table + "]\n" + setting.key + " = " + value + "\n");
+    const absl::StatusOr<LoadedConfig> loaded = LoadFrom(ModelFor(setting) + ("--config=" + file_));
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_EQ(PlainValue(setting, loaded->config), OtherValue(setting)) << setting.flag;
     EXPECT_EQ(loaded->origins[i], file_ + ":3");
@@ -456,15 +473,80 @@ TEST_F(SettingsTest, SettingsMustFitTogether) {
   EXPECT_EQ(ErrorOf(LoadFrom({"--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"})), "no error");
 }
 
-TEST_F(SettingsTest, PrintedConfigurationReadsBackTheSame) {
-  std::vector<std::string> arguments;
-  for (const Setting& setting : Settings()) {
-    // Steering goes with its default only.
-    if (setting.flag == "listen-policy") continue;
-    arguments.push_back("--" + setting.flag + "=" + OtherValue(setting));
+TEST_F(SettingsTest, ASettingMustMeanSomethingToTheModel) {
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model", "iterative", "--backend", "io_uring"})),
+            "reactor.backend = \"io_uring\" (flag --backend) is for model reactor, but "
+            "server.model = \"iterative\" (flag --model)");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--max-children", "7"}, {{"QUINTET_MODEL", "prefork"}})),
+            "model.max_children = 7 (flag --max-children) is for model fork, thread, but "
+            "server.model = \"prefork\" (environment QUINTET_MODEL)");
+  EXPECT_EQ(ErrorOf(LoadFile("[model]\naccept = \"epoll\"\n")),
+            "model.accept = \"epoll\" (" + file_ +
+                ":2) is for model prefork, but server.model = \"reactor\" (default)");
+  for (const Program* program : Programs()) {
+    for (const Setting& setting : program->settings) {
+      if (setting.flag == "model") continue;
+      for (const ServerModel model : kServerModels) {
+        const std::string name(ServerModelName(model));
+        const std::vector<std::string> other = {"--" + setting.flag + "=" + OtherValue(setting)};
+        const absl::Status status =
+            Load(*program, *ParseCommandLine(*program, other + ("--model=" + name)), {}).status();
+        EXPECT_EQ(absl::StrContains(std::string(status.message()), " is for model "),
+                  !setting.BelongsTo(model))
+            << setting.path() << ", " << name << ": " << status;
+        // What keeps its default says nothing, whoever wrote it down.
+        const std::string same = PlainValue(setting, program->defaults);
+        if (same.empty()) continue;
+        const absl::StatusOr<CommandLine> written = ParseCommandLine(
+            *program,
+            std::vector<std::string>{"--model=" + name, "--" + setting.flag + "=" + same});
+        EXPECT_TRUE(Load(*program, *written, {}).ok()) << setting.path() << ", " << name;
+      }
+    }
   }
-  arguments.push_back("--listen=unix:/tmp/\"quoted\\\n");
-  for (const auto& loaded : {LoadFrom({}), LoadFrom(arguments)}) {
+}
+
+TEST_F(SettingsTest, SettingsOfAModelMustFitTogether) {
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model=prefork", "--min-workers=5"})),
+            "model.min_workers = 5 (flag --min-workers) must not be above model.max_workers = 4 "
+            "(default)");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model=prefork", "--max-workers=5", "--accept=reuseport"})),
+            "model.max_workers = 5 (flag --max-workers) is not min_workers, but nobody else "
+            "serves what waits at a worker's socket: model.accept = \"reuseport\" (flag "
+            "--accept)");
+  EXPECT_EQ(
+      ErrorOf(LoadFrom({"--model=prefork", "--idle-worker-timeout=0s", "--max-workers=5"})),
+      "model.idle_worker_timeout = \"0s\" (flag --idle-worker-timeout) would end each process "
+      "beyond min_workers at once: model.max_workers = 5 (flag --max-workers)");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model=prefork", "--listen=127.0.0.1:1", "--listen=unix:/b"})),
+            "listen.addresses = [\"127.0.0.1:1\", \"unix:/b\"] (flag --listen) is more than "
+            "the one address that a process can block at: model.accept = \"blocking\" (default)");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model=prefork", "--listen-steer=cpu", "--accept=poll"})),
+            "listen.steer = \"cpu\" (flag --listen-steer) needs a socket per worker, but "
+            "model.accept = \"poll\" (flag --accept)");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model=prefork", "--listen-steer=cpu", "--accept=reuseport"})),
+            "no error");
+  EXPECT_EQ(ErrorOf(LoadFrom({"--model=thread", "--listen=127.0.0.1:1", "--listen=unix:/b"})),
+            "no error");
+}
+
+TEST_F(SettingsTest, PrintedConfigurationReadsBackTheSame) {
+  std::vector<std::vector<std::string>> lines = {{}};
+  for (const ServerModel model : kServerModels) {
+    std::vector<std::string> arguments = {"--model=" + std::string(ServerModelName(model)),
+                                          "--listen=unix:/tmp/\"quoted\\\n"};
+    // With the reactor steering goes with the default policy only, and else with one way to accept.
+    const std::string left_out = model == ServerModel::kReactor ? "listen-policy" : "listen-steer";
+    for (const Setting& setting : Settings()) {
+      if (!setting.BelongsTo(model) || setting.flag == left_out || setting.flag == "model") {
+        continue;
+      }
+      arguments.push_back("--" + setting.flag + "=" + OtherValue(setting));
+    }
+    lines.push_back(std::move(arguments));
+  }
+  for (const std::vector<std::string>& arguments : lines) {
+    const absl::StatusOr<LoadedConfig> loaded = LoadFrom(arguments);
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     const absl::StatusOr<LoadedConfig> again = LoadFile(ConfigText(Hello(), *loaded));
     ASSERT_TRUE(again.ok()) << again.status() << "\n" << ConfigText(Hello(), *loaded);
@@ -507,7 +589,7 @@ TEST_F(SettingsTest, HelpNamesEverySetting) {
     EXPECT_THAT(help, HasSubstr("--" + setting.flag +
                                 (setting.form == TomlForm::kBoolean ? std::string(" ")
                                                                     : " " + setting.placeholder)));
-    EXPECT_THAT(help, HasSubstr(setting.help));
+    EXPECT_THAT(help, HasSubstr(setting.description()));
     EXPECT_THAT(help, HasSubstr(setting.allowed));
     EXPECT_THAT(help, HasSubstr(setting.variable() + "\n"));
   }
