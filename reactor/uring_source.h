@@ -93,7 +93,6 @@ struct UringSource {
   Trigger trigger = Trigger::kLevel;
   uint8_t send_count = 0;
   int fd = -1;
-  uint16_t accepts_left = 0;  // that UringBackend::AcceptOne() may still make
 
   // Undelivered completions, in CompletionStore.
   uint32_t first = kNone;
@@ -101,7 +100,10 @@ struct UringSource {
 
   const iovec* send_buffers = nullptr;
   const sockaddr* connect_address = nullptr;
-  socklen_t connect_length = 0;
+  union {
+    socklen_t connect_length = 0;
+    uint32_t accepts_left;  // of a listening socket: that UringBackend::AcceptOne() may still make
+  };
   uint32_t send_position = 0;  // of the latest quiet send among the submissions
 };
 static_assert(sizeof(UringSource) <= 64, "one cache line for an idle connection");
