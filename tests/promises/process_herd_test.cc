@@ -37,8 +37,8 @@ uint64_t Sleeps(pid_t pid) {
   return sum;
 }
 
-// poll(2) and epoll_wait(2) look once more before they return, and sleep on where somebody else was
-// faster: so there are more wake-ups than empty accepts, by far.
+// Sleeps are counted, not empty accepts alone: who is woken looks once more within select(2),
+// poll(2) or epoll_wait(2), and sleeps on where somebody else was faster.
 TEST_P(HerdOfProcessesTest, SixteenWorkersAndAThousandLoneConnections) {
   const auto connections = static_cast<uint64_t>(Scaled(1000));
   ModelOptions model;
@@ -63,11 +63,9 @@ TEST_P(HerdOfProcessesTest, SixteenWorkersAndAThousandLoneConnections) {
   const PreforkAccept accept = GetParam().accept;
   if (accept == PreforkAccept::kBlocking || accept == PreforkAccept::kReusePort) {
     EXPECT_EQ(empty, 0U);
+    EXPECT_LT(sleeps, 4);
   } else {
     EXPECT_GT(sleeps, 4);
-  }
-  if (accept == PreforkAccept::kSelect) {
-    EXPECT_GT(empty, connections / 10);
   }
 }
 

@@ -76,8 +76,9 @@ TEST_P(ProcessModelsTest, ChildrenHaveWhatTheyNeed) {
     ASSERT_TRUE(Echoes(clients.back()));
   }
   const int listening = GetParam().model == ServerModel::kFork ? 0 : 1;
-  const auto parent = DescriptorKinds(served.pid());
-  EXPECT_EQ(parent.at("socket"), own_sockets ? 4 : 1) << "a connection is open in the parent";
+  EXPECT_TRUE(Eventually([&] {
+    return DescriptorKinds(served.pid())["socket"] == (own_sockets ? 4 : 1);
+  })) << "a connection is open in the parent";
   size_t connected = 0;
   for (const pid_t child : LivingChildrenOf(served.pid())) {
     auto kinds = DescriptorKinds(child);
@@ -129,7 +130,9 @@ TEST_P(ProcessModelsTest, NoOrphanWhenTheParentIsKilled) {
       return waited != 0;
     })) << "a child survived its parent";
     EXPECT_EQ(waited, orphan);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    // One that had not begun when its parent died has seen so, and ended by itself.
+    const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    EXPECT_TRUE(killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) << status;
   }
   EXPECT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }

@@ -76,7 +76,7 @@ TEST_F(ThreadModelTest, JoinsItsThreadsOnStop) {
     clients.push_back(served.Connect());
     ASSERT_TRUE(Echoes(clients.back()));
   }
-  EXPECT_EQ(served.Stats().workers, 20U);
+  EXPECT_TRUE(Eventually([&] { return served.Stats().workers == 20; }));
   served.Stop();
   for (Fd& client : clients) EXPECT_EQ(ReceiveToEnd(client.get()), "");
   clients.clear();

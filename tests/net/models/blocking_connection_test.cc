@@ -111,6 +111,14 @@ TEST_F(BlockingConnectionTest, WaitsOnlyOnceForEachThingThatHappens) {
   EXPECT_LE(ending.waits, 110);
 }
 
+// A Unix socket whose peer is gone answers the first send with EPIPE. A SIGPIPE would end the test.
+TEST_F(BlockingConnectionTest, NoSigpipe) {
+  pair = MakeUnixPair();
+  pair.peer.Reset();
+  script.on_open = [](Transport& transport) { transport.Write("x"); };
+  EXPECT_EQ(Run(), CloseReason::kPeerReset);
+}
+
 TEST_F(BlockingConnectionTest, TasksOfOtherThreads) {
   std::string order;
   std::shared_ptr<Executor> executor;
