@@ -33,7 +33,7 @@ class ConnectionProcesses final : public ConnectionWorkers {
 
 absl::Status ConnectionProcesses::Start(size_t place, Socket& socket) {
   const pid_t pid = children_.Start([&] {
-    core_.CloseListeningFds();
+    core_.CloseInChild();
     core_.Serve(std::move(socket), place, core_.board());
     return EXIT_SUCCESS;
   });

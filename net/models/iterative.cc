@@ -34,6 +34,10 @@ absl::Status IterativeModel::Run() {
     // The connection looks at the schedule by itself.
     if (auto socket = acceptor.AcceptFrom(polled)) core_.Serve(*std::move(socket), 0, schedule);
   }
+  while (auto socket = core_.NextWaiting()) {
+    core_.Serve(*std::move(socket), 0, schedule);
+    schedule.Look();
+  }
   return absl::OkStatus();
 }
 

@@ -1,5 +1,7 @@
 #include "net/models/model_core.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "net/models/blocking_connection.h"
 #include "net/proxy_session.h"
+#include "reactor/backend.h"
+#include "reactor/errno_class.h"
 
 namespace quintet {
 namespace {
@@ -81,11 +85,39 @@ absl::Status ModelCore::SetUp() {
 
 void ModelCore::OnEnding() {
   board_->Show(schedule_->stage(), schedule_->stopping());
-  if (!draining() || sockets_ == nullptr) return;
-  // Children have the sockets, too, and may be busy, or block in accept(2), which returns EINVAL
-  // now: so nobody is queued whom nobody will serve.
-  for (const auto& [fd, name] : sockets_->descriptors()) ::shutdown(fd, SHUT_RDWR);
+  if (draining() && sockets_ != nullptr) CloseSockets();
+  if (schedule_->stage() < EndStage::kOver) return;
+  while (has_waiting()) Refuse(*NextWaiting(), Why::kNoWorker);
+}
+
+// The kernel resets those who wait in a socket that is closed: they are taken first.
+void ModelCore::CloseSockets() {
+  for (const auto& [fd, name] : sockets_->descriptors()) {
+    if (schedule_->stage() == EndStage::kDraining) TakeWaiting(fd);
+    // Children have the socket, too, and may be busy, or block in accept(2), which returns EINVAL
+    // now: so nobody is queued whom nobody will serve.
+    ::shutdown(fd, SHUT_RDWR);
+  }
   sockets_.reset();
+}
+
+void ModelCore::TakeWaiting(int listening) {
+  // Where workers block in accept(2) the flag is off, for all who have the socket.
+  ::fcntl(listening, F_SETFL, ::fcntl(listening, F_GETFL) | O_NONBLOCK);
+  for (int taken = 0; taken < Backend::kMaxTakenAtEnd;) {
+    const int fd = ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && !IsTransientAcceptError(errno)) return;
+    if (fd < 0) continue;
+    waiting_.emplace_back(fd);
+    ++taken;
+  }
+}
+
+std::optional<Socket> ModelCore::NextWaiting() {
+  if (waiting_.empty()) return std::nullopt;
+  std::optional<Socket> next(std::move(waiting_.front()));
+  waiting_.pop_front();
+  return next;
 }
 
 std::vector<int> ModelCore::ListeningFds(size_t worker) const {
@@ -98,7 +130,8 @@ std::vector<int> ModelCore::ListeningFds(size_t worker) const {
   return fds;
 }
 
-void ModelCore::CloseListeningFds(const std::vector<int>& kept) const {
+void ModelCore::CloseInChild(const std::vector<int>& kept) {
+  waiting_.clear();
   if (sockets_ == nullptr) return;
   for (const auto& [fd, name] : sockets_->descriptors()) {
     if (std::find(kept.begin(), kept.end(), fd) == kept.end()) ::close(fd);

@@ -3,7 +3,9 @@
 #define QUINTET_NET_MODELS_MODEL_CORE_H_
 
 #include <cstddef>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +54,13 @@ class ModelCore {
   // What to accept from: of worker `worker` with PreforkAccept::kReusePort, else all. Theirs until
   // the drain.
   std::vector<int> ListeningFds(size_t worker = 0) const;
-  // In a forked child: closes the listening sockets but for `kept`.
-  void CloseListeningFds(const std::vector<int>& kept = {}) const;
+  // In a forked child: closes what is its parent's, but for `kept` of the listening sockets.
+  void CloseInChild(const std::vector<int>& kept = {});
+
+  // From the drain on: a connection that had waited in a socket when that was closed, and is to be
+  // served like those before; when the drain is over, they are reset.
+  bool has_waiting() const { return !waiting_.empty(); }
+  std::optional<Socket> NextWaiting();
 
   // Any thread or child: serves a connection to its end, as worker `place`.
   void Serve(Socket socket, size_t place, Ending& ending);
@@ -72,6 +79,8 @@ class ModelCore {
   absl::Status SetUp();
   std::unique_ptr<Session> CreateSession();
   void OnEnding();
+  void CloseSockets();
+  void TakeWaiting(int listening);
 
   const ModelOptions model_;
   const ServerOptions options_;
@@ -82,6 +91,7 @@ class ModelCore {
   std::unique_ptr<EndBoard> board_;
   std::shared_ptr<ListenSockets> sockets_;  // null from the drain on
   std::vector<Address> addresses_;
+  std::deque<Socket> waiting_;
 };
 
 }  // namespace quintet

@@ -92,8 +92,8 @@ class ModelServer {
   // kPrefork: no worker can be started).
   absl::Status Run();
 
-  // Any thread, any callback, also a signal handler, also in a child; idempotent. Stops listening,
-  // tells every session OnDrain(), and lets Run() return.
+  // Any thread, any callback, also a signal handler, also in a child; idempotent. Serves who
+  // waits to be accepted, stops listening, tells every session OnDrain(), and lets Run() return.
   void Stop();
   // Any thread or callback of the server's own process. The same by a plan of the caller's; a later
   // one may only shorten the time.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -51,6 +52,10 @@ class PreforkModel final : public Model {
   void OnEnded(pid_t pid, int status);
   void TryAgain(size_t index, std::optional<Duration> served);
   void Grow();
+  bool IsNeeded() const {
+    return !core_.draining() || children_->size() > 0 || core_.has_waiting();
+  }
+  void ServeWaiting();
   TimePoint NextStart() const;
   WorkerState StateOf(size_t index) { return core_.counters().place(index).state.load(); }
 
@@ -75,8 +80,9 @@ absl::Status PreforkModel::Run() {
   for (size_t i = 0; i < core_.model().min_workers; ++i) Start(i);
 
   EndSchedule& schedule = core_.schedule();
-  for (schedule.Look(); !core_.draining() || children_->size() > 0; schedule.Look()) {
+  for (schedule.Look(); IsNeeded(); schedule.Look()) {
     if (kill_timer_.Due(schedule.stage(), core_.clock().Now())) children_->Kill(SIGKILL);
+    ServeWaiting();
     std::array<pollfd, 3> polled = {{
         {.fd = schedule.fd(schedule.stage()), .events = POLLIN, .revents = 0},
         {.fd = children_->fd(), .events = POLLIN, .revents = 0},
@@ -182,6 +188,26 @@ void PreforkModel::TryAgain(size_t index, std::optional<Duration> served) {
   }
   // While others serve there is hope.
   place.start_at = AddSaturated(core_.clock().Now(), pause.value_or(RestartPolicy::kLongestPause));
+}
+
+// In the drain, where workers have left: a child for each connection that had waited for one.
+void PreforkModel::ServeWaiting() {
+  for (size_t i = 0; i < places_.size() && core_.has_waiting(); ++i) {
+    if (places_[i].pid != 0) continue;
+    Socket socket = *core_.NextWaiting();
+    const pid_t pid = children_->Start([&] {
+      core_.CloseInChild();
+      core_.Serve(std::move(socket), i, core_.board());
+      return EXIT_SUCCESS;
+    });
+    if (pid > 0) {
+      places_[i].pid = pid;
+      core_.counters().AddWorker();
+      continue;
+    }
+    core_.counters().server().start_failures.fetch_add(1, std::memory_order_relaxed);
+    core_.Refuse(std::move(socket), ModelCore::Why::kNoWorker);
+  }
 }
 
 // By one, unless somebody is idle or will soon be.

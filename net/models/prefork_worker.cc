@@ -24,7 +24,7 @@ PreforkWorker::PreforkWorker(ModelCore& core, size_t place, int busy_fd)
 
 int PreforkWorker::Run() {
   // Those of the others, with PreforkAccept::kReusePort.
-  core_.CloseListeningFds(acceptor_.listening());
+  core_.CloseInChild(acceptor_.listening());
   if (!blocks_in_accept_) {
     std::vector<int> fds = acceptor_.listening();
     fds.push_back(core_.board().fd(EndStage::kServing));

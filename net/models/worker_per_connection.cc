@@ -20,8 +20,9 @@ WorkerPerConnection::WorkerPerConnection(ModelCore& core, ConnectionWorkers& wor
 void WorkerPerConnection::Run() {
   EndSchedule& schedule = core_.schedule();
   std::vector<pollfd> polled;
-  for (schedule.Look(); !core_.draining() || workers() > 0; schedule.Look()) {
+  for (schedule.Look(); IsNeeded(); schedule.Look()) {
     if (kill_timer_.Due(schedule.stage(), core_.clock().Now())) workers_.Kill();
+    while (!at_cap() && core_.has_waiting()) OnAccept(*core_.NextWaiting());
     polled.clear();
     polled.push_back({.fd = schedule.fd(schedule.stage()), .events = POLLIN, .revents = 0});
     polled.push_back({.fd = workers_.fd(), .events = POLLIN, .revents = 0});

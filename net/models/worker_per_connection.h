@@ -42,6 +42,7 @@ class WorkerPerConnection {
  private:
   bool at_cap() const { return free_.empty(); }
   size_t workers() const { return core_.counters().places() - free_.size(); }
+  bool IsNeeded() const { return !core_.draining() || workers() > 0 || core_.has_waiting(); }
   bool Accepts() const;
   TimePoint NextDeadline();
   void OnAccept(Socket socket);

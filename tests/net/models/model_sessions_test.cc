@@ -497,6 +497,49 @@ TEST_P(ModelSessionsTest, DrainAnswersOneMoreHttpRequest) {
   EXPECT_TRUE(served->Join());
 }
 
+// With one who is served, and room for nobody else.
+TEST_P(ModelSessionsTest, DrainServesWhoWaitsToBeAccepted) {
+  ServerOptions options;
+  if (GetParam().model == ServerModel::kReactor) options.max_connections_per_shard = 1;
+  ModelOptions model;
+  model.max_children = model.min_workers = model.max_workers = 1;
+  factory = MakeHelloFactory();
+  served = std::make_unique<Served>(GetParam(), *factory, options, model);
+  client = served->Connect();
+  EXPECT_EQ(Ask(kGet).status, 200);
+  Fd waiting = served->Connect();
+  ASSERT_TRUE(SendAll(waiting.get(), kGet));
+  served->Stop();
+  ASSERT_TRUE(Eventually([this] { return !served->Connect(); })) << "somebody listens still";
+  EXPECT_EQ(Ask(kGet).Field("Connection"), "close");
+  client = std::move(waiting);
+  const ParsedResponse last = Response();
+  EXPECT_EQ(last.body, "Hello, World!");
+  EXPECT_EQ(last.Field("Connection"), "close");
+  EXPECT_EQ(ReceiveToEnd(client.get()), "");
+  client.Reset();
+  EXPECT_TRUE(served->Join());
+}
+
+TEST_P(ModelSessionsTest, DrainResetsAtItsDeadlineWhoNeverCameToBeServed) {
+  ServerOptions options;
+  options.drain_timeout = 200ms;
+  if (GetParam().model == ServerModel::kReactor) options.max_connections_per_shard = 1;
+  ModelOptions model;
+  model.max_children = model.min_workers = model.max_workers = 1;
+  factory = std::make_unique<ScriptedFactory>(Script{.on_drain = [](ScriptedSession&) {}});
+  served = std::make_unique<Served>(GetParam(), *factory, options, model);
+  client = served->Connect();
+  ASSERT_TRUE(Eventually([this] { return served->Stats().active == 1; }));
+  const Fd waiting = served->Connect();
+  served->Stop();
+  int error = 0;
+  EXPECT_EQ(ReceiveToEnd(waiting.get(), &error), "");
+  EXPECT_EQ(error, ECONNRESET);
+  ExpectReset();
+  EXPECT_TRUE(served->Join());
+}
+
 TEST_P(ModelSessionsTest, DrainEndsWhatIsIdleAtItsDeadline) {
   ServerOptions options;
   options.drain_timeout = 200ms;
