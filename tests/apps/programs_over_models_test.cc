@@ -1,6 +1,5 @@
 // The sample programs as they are built, under every server model: the same answers, signals and
 // exit codes.
-#include <errno.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -252,19 +251,20 @@ TEST_P(ProgramsOverModelsTest, RunsAsADaemon) {
   const std::string pid_file = directory + "/pid";
   const std::string log_file = directory + "/log";
   const std::string socket = directory + "/socket";
-  const Ended start =
-      RunProgram("hello", {"--model", ModelName(), "--listen", "unix:" + socket, "--daemon",
-                           "--pid-file", pid_file, "--log-file", log_file});
-  EXPECT_EQ(start.code, 0) << start.error;
   {
-    const Fd client = ConnectTo(*Address::Parse("unix:" + socket));
-    ASSERT_TRUE(client) << errno;
-    ASSERT_TRUE(SendAll(client.get(), kGet));
-    ReceiveHello(client);
+    ChildProcess start(PathOf("hello"),
+                       {"--model", ModelName(), "--listen", "unix:" + socket, "--daemon",
+                        "--pid-file", pid_file, "--log-file", log_file});
+    EXPECT_EQ(start.Wait(), 0);
   }
   pid_t pid = 0;
   std::ifstream(pid_file) >> pid;
   ASSERT_GT(pid, 1);
+  {
+    const Fd client = ConnectTo(*Address::Parse("unix:" + socket));
+    EXPECT_TRUE(SendAll(client.get(), kGet));
+    ReceiveHello(client);
+  }
   std::stringstream log;
   log << std::ifstream(log_file).rdbuf();
   EXPECT_THAT(log.str(), HasSubstr("; model " + ModelName() + "; "));
