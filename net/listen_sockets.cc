@@ -34,6 +34,10 @@ absl::StatusOr<Socket> BindPatiently(const Address& address, const ListenOptions
 // The name of a socket that a successor is to inherit, and that has no file to remove.
 constexpr std::string_view kPlain = "quintet";
 
+bool IsPredecessors(const InheritedSocket& inherited) {
+  return inherited.name == ListenSockets::kOwned || inherited.name == kPlain;
+}
+
 // The program sees a packet, returns a number, and the kernel takes the socket of that number among
 // those of the address, in the order in which they began to listen.
 bool AttachSteering(int fd, size_t targets) {
@@ -93,9 +97,10 @@ absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Open(
   if (absl::Status status = Check(options); !status.ok()) return status;
   std::shared_ptr<ListenSockets> set(new ListenSockets(options));
   for (const Address& address : options.addresses) set->places_.push_back({address, address});
+  const bool succeeds = std::any_of(inherited.begin(), inherited.end(), IsPredecessors);
   set->Inherit(inherited);
   absl::Status status = set->Fill();
-  if (status.ok()) status = set->Listen();
+  if (status.ok() && !succeeds) status = set->Listen();
   if (!status.ok()) return status;
   return set;
 }
@@ -112,7 +117,7 @@ absl::StatusOr<std::shared_ptr<ListenSockets>> ListenSockets::Change(
 
 size_t ListenSockets::Wanted(const Place& place) const {
   const bool one_each = options_.policy == ListenPolicy::kReusePort && !place.asked.is_unix();
-  const size_t wanted = one_each && !place.inherited ? options_.workers : 1;
+  const size_t wanted = one_each && !place.manager_name.has_value() ? options_.workers : 1;
   return std::max(wanted, place.sockets);
 }
 
@@ -121,49 +126,82 @@ void ListenSockets::Add(size_t place, std::shared_ptr<Socket> socket,
   sockets_.push_back({std::move(socket), std::move(listens), place, places_[place].sockets++});
 }
 
+// An address that is asked for by its port is nobody else's. Of those that are left, the first is
+// of the first place that asks for any port, and so on: the order is that of the predecessor.
 void ListenSockets::Inherit(std::vector<InheritedSocket>& inherited) {
+  std::vector<Address> bound;
+  for (const InheritedSocket& each : inherited) {
+    if (std::find(bound.begin(), bound.end(), each.address) == bound.end()) {
+      bound.push_back(each.address);
+    }
+  }
+  const auto take = [&](Place& place, const auto& fits) {
+    const auto taken = std::find_if(bound.begin(), bound.end(), fits);
+    if (place.sockets > 0 || taken == bound.end()) return;
+    InheritAt(place, *taken, inherited);
+    bound.erase(taken);
+  };
+  for (Place& place : places_) {
+    take(place, [&](const Address& each) { return each == place.asked; });
+  }
+  for (Place& place : places_) {
+    if (place.asked.is_unix() || place.asked.port() != 0) continue;
+    take(place,
+         [&](const Address& each) { return !each.is_unix() && each.WithPort(0) == place.asked; });
+  }
+}
+
+// All that listen at one address.
+void ListenSockets::InheritAt(Place& place, const Address& address,
+                              std::vector<InheritedSocket>& inherited) {
+  place.bound = address;
+  const std::string path(address.unix_path());
   for (InheritedSocket& each : inherited) {
-    const auto place = std::find_if(places_.begin(), places_.end(), [&](const Place& candidate) {
-      // Of port 0, any will do.
-      return candidate.asked == each.address ||
-             (!each.address.is_unix() && candidate.asked.port() == 0 &&
-              candidate.asked == each.address.WithPort(0));
-    });
-    if (place == places_.end()) continue;
-    place->bound = each.address;
-    place->inherited = true;
-    if (each.name != kOwned && each.name != kPlain) place->manager_name = each.name;
-    const std::string path(each.address.unix_path());
-    if (each.name == kOwned && !path.empty()) place->file = std::make_shared<File>(path);
+    if (!(each.address == address)) continue;
+    if (!IsPredecessors(each)) place.manager_name = each.name;
+    if (each.name == kOwned && !path.empty()) place.file = std::make_shared<File>(path);
     // As ListenOn() does; without it replies only come later.
     if (path.empty()) static_cast<void>(each.socket.SetNoDelay(true));
-    Add(static_cast<size_t>(place - places_.begin()),
+    Add(static_cast<size_t>(&place - places_.data()),
         std::make_shared<Socket>(std::move(each.socket)), std::make_shared<bool>(true));
   }
 }
 
+// As Inherit(), but who asked for what is known: a port that the kernel chose stays with those who
+// ask for any.
 void ListenSockets::Share(const ListenSockets& other) {
-  for (size_t i = 0; i < places_.size(); ++i) {
-    const auto same =
-        std::find_if(other.places_.begin(), other.places_.end(), [&](const Place& candidate) {
-          return candidate.asked == places_[i].asked || candidate.bound == places_[i].asked;
-        });
-    if (same == other.places_.end()) continue;
-    places_[i].bound = same->bound;
-    places_[i].file = same->file;
-    places_[i].inherited = same->inherited;
-    places_[i].manager_name = same->manager_name;
-    const auto index = static_cast<size_t>(same - other.places_.begin());
-    for (const Bound& bound : other.sockets_) {
-      if (bound.address == index) Add(i, bound.socket, bound.listens);
+  std::vector<bool> taken(other.places_.size());
+  const auto take = [&](Place& place, const auto& fits) {
+    for (size_t i = 0; i < taken.size() && place.sockets == 0; ++i) {
+      if (taken[i] || !fits(other.places_[i])) continue;
+      taken[i] = true;
+      ShareAt(place, other, i);
     }
+  };
+  for (Place& place : places_) {
+    take(place, [&](const Place& theirs) { return theirs.bound == place.asked; });
+  }
+  for (Place& place : places_) {
+    take(place, [&](const Place& theirs) { return theirs.asked == place.asked; });
+  }
+}
+
+void ListenSockets::ShareAt(Place& place, const ListenSockets& other, size_t index) {
+  const Place& theirs = other.places_[index];
+  place.bound = theirs.bound;
+  place.file = theirs.file;
+  place.manager_name = theirs.manager_name;
+  for (const Bound& bound : other.sockets_) {
+    if (bound.address != index) continue;
+    Add(static_cast<size_t>(&place - places_.data()), bound.socket, bound.listens);
   }
 }
 
 absl::Status ListenSockets::Fill() {
   for (size_t i = 0; i < places_.size(); ++i) {
     Place& place = places_[i];
-    if (place.sockets == 0) {
+    const bool is_new = place.sockets == 0;
+    if (is_new) {
       if (absl::Status status = BindFirst(i); !status.ok()) return status;
     }
     if (place.sockets >= Wanted(place)) continue;
@@ -173,7 +211,15 @@ absl::Status ListenSockets::Fill() {
       if (absl::Status status = bound.socket->SetReusePort(true); !status.ok()) return status;
     }
     while (place.sockets < Wanted(place)) {
-      auto socket = BindPatiently(place.bound, {.backlog = options_.backlog, .reuse_port = true});
+      auto socket = BindTo(place.bound, {.backlog = options_.backlog, .reuse_port = true});
+      // The kernel asks for the user of the others (EADDRINUSE), and for ports below 1024 for a
+      // privilege (EACCES); whoever bound the others may have had both.
+      const bool refused =
+          absl::IsAlreadyExists(socket.status()) || absl::IsPermissionDenied(socket.status());
+      if (refused && !is_new) {
+        place.refusal = std::string(socket.status().message());
+        break;
+      }
       if (!socket.ok()) return socket.status();
       Add(i, std::make_shared<Socket>(*std::move(socket)), std::make_shared<bool>(false));
     }
@@ -211,6 +257,7 @@ absl::Status ListenSockets::Listen() {
     if (bound.socket->Listen(options_.backlog).ok()) *bound.listens = true;
   }
   Steer();
+  listens_ = true;
   return absl::OkStatus();
 }
 
@@ -237,6 +284,21 @@ std::vector<Address> ListenSockets::addresses() const {
   std::vector<Address> addresses;
   for (const Place& place : places_) addresses.push_back(place.bound);
   return addresses;
+}
+
+std::vector<std::string> ListenSockets::Shortfalls() const {
+  std::vector<std::string> result;
+  for (const Place& place : places_) {
+    const bool one_each = options_.policy == ListenPolicy::kReusePort && !place.asked.is_unix();
+    if (!one_each || place.sockets >= options_.workers) continue;
+    const std::string why = place.manager_name.has_value()
+                                ? "of a service manager"
+                                : absl::StrCat("no further one: ", place.refusal);
+    result.push_back(absl::StrCat(place.bound.ToString(), ": listen policy reuseport, but ",
+                                  options_.workers, " workers share ", place.sockets,
+                                  place.sockets == 1 ? " socket: " : " sockets: ", why));
+  }
+  return result;
 }
 
 std::vector<size_t> ListenSockets::SocketsOf(size_t worker) const {

@@ -43,10 +43,13 @@ class ListenSockets {
   // once it has taken over, see OwnFiles() (LISTEN_FDNAMES, sd_listen_fds_with_names(3)).
   static constexpr std::string_view kOwned = "quintet-owned";
 
-  // Binds every address, and listens. `inherited` are used where their addresses are asked for, as
-  // many as there are; others are closed. Errors: InvalidArgument, AlreadyExists (an address is in
-  // use: says which), PermissionDenied and others of bind(2); of steer_by_cpu, that the kernel
-  // cannot.
+  // Binds every address, and listens. `inherited` are used where their addresses are asked for:
+  // first by those that name the port, then by each that asks for any (port 0) one address, in
+  // order; others are closed. With sockets of a predecessor among them, known by the names under
+  // which it hands them over, nothing is changed of them, and what is new does not listen, until
+  // Listen(): a successor that fails has taken no connection. Errors: InvalidArgument,
+  // AlreadyExists (an address is in use: says which), PermissionDenied and others of bind(2); of
+  // steer_by_cpu, that the kernel cannot.
   static absl::StatusOr<std::shared_ptr<ListenSockets>> Open(
       const ListenSocketsOptions& options, std::vector<InheritedSocket> inherited = {});
 
@@ -62,12 +65,20 @@ class ListenSockets {
   // then. Further sockets of an address, and its steering, can only fail for want of memory; the
   // address does without them until the next Listen().
   absl::Status Listen();
+  // Whether Listen() has succeeded, or Open() did all of it.
+  bool listens() const { return listens_; }
 
   const ListenSocketsOptions& options() const { return options_; }
   // Where it listens, with the real port in place of port 0; in the order of the options.
   std::vector<Address> addresses() const;
   // How many sockets there are. They are known by their index.
   size_t size() const { return sockets_.size(); }
+
+  // A line for each address of IP whose workers share sockets although the policy is kReusePort:
+  // those of a service manager, which are shared always, and those beside which no further one
+  // could be bound, because whoever bound them, perhaps a predecessor, had another user or more
+  // privileges (SO_REUSEPORT in socket(7)).
+  std::vector<std::string> Shortfalls() const;
 
   // What worker `worker` accepts from when all serve; with kHandoff nothing, unless it is alone.
   std::vector<size_t> SocketsOf(size_t worker) const;
@@ -109,10 +120,11 @@ class ListenSockets {
     Address asked;
     Address bound;
     std::shared_ptr<File> file = nullptr;
-    bool inherited = false;  // has what it has: the user who bound it may be another
-    // Of a service manager, by whom it is named so; a successor is to know it for one, too.
+    // Of a service manager, by whom it is named so; a successor is to know it for one, too. It has
+    // what it has.
     std::optional<std::string> manager_name = std::nullopt;
     size_t sockets = 0;
+    std::string refusal = {};  // why further ones could not be bound; empty where they could
   };
 
   explicit ListenSockets(const ListenSocketsOptions& options) : options_(options) {}
@@ -121,7 +133,9 @@ class ListenSockets {
   size_t Wanted(const Place& place) const;
   void Add(size_t place, std::shared_ptr<Socket> socket, std::shared_ptr<bool> listens);
   void Inherit(std::vector<InheritedSocket>& inherited);
+  void InheritAt(Place& place, const Address& address, std::vector<InheritedSocket>& inherited);
   void Share(const ListenSockets& other);
+  void ShareAt(Place& place, const ListenSockets& other, size_t index);
   absl::Status Fill();
   absl::Status BindFirst(size_t place);
   void Steer() const;
@@ -129,6 +143,7 @@ class ListenSockets {
   const ListenSocketsOptions options_;
   std::vector<Place> places_;  // as options_.addresses
   std::vector<Bound> sockets_;
+  bool listens_ = false;
 };
 
 }  // namespace quintet

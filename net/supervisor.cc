@@ -103,19 +103,33 @@ void Supervisor::Log(LogLevel level, const std::string& text) const {
   if (options_.log) options_.log(level, text);
 }
 
+void Supervisor::LogShortfalls(const std::vector<std::string>& known) const {
+  for (const std::string& line : sockets_->Shortfalls()) {
+    if (std::find(known.begin(), known.end(), line) == known.end()) Log(LogLevel::kWarning, line);
+  }
+}
+
 // ---- Running ----
 
 absl::Status Supervisor::Run() {
   serving_ = MakeGeneration(service_, sockets_);
   absl::Status status = serving_->Start();
-  if (status.ok()) status = serving_->Prepare();
+  // A successor's serve when all are ready: until then its predecessor does.
+  if (status.ok() && sockets_->listens()) status = Serve();
   if (!status.ok()) {
     serving_.reset();
     return status;
   }
-  serving_->Serve();
   loop_->Run();
   return result_;
+}
+
+// Listening is the last that can fail: whom the kernel gives to a new socket must be served.
+absl::Status Supervisor::Serve() {
+  absl::Status status = serving_->Prepare();
+  if (status.ok() && !sockets_->listens()) status = sockets_->Listen();
+  if (status.ok()) serving_->Serve();
+  return status;
 }
 
 void Supervisor::Stop() {
@@ -150,7 +164,11 @@ std::unique_ptr<Generation> Supervisor::MakeGeneration(const Service& service,
 void Supervisor::OnReady(Generation* generation) {
   if (generation == serving_.get()) {
     if (state_ != State::kStarting) return;
+    if (!sockets_->listens()) {
+      if (absl::Status status = Serve(); !status.ok()) return OnFailed(generation, status);
+    }
     state_ = State::kServing;
+    LogShortfalls({});
     if (options_.on_serving) options_.on_serving();
     TellPredecessor();
     if (std::exchange(reload_again_, false)) OnReload();
@@ -165,8 +183,10 @@ void Supervisor::OnReady(Generation* generation) {
   DrainPlan plan = ReplacePlan(service_.server);
   plan.abandoned = sockets_->NotIn(*next_sockets_);
   service_ = std::move(next_service_);
+  const std::vector<std::string> shortfalls = sockets_->Shortfalls();
   sockets_ = std::move(next_sockets_);
   addresses_ = sockets_->addresses();
+  LogShortfalls(shortfalls);
   std::unique_ptr<Generation> old = std::exchange(serving_, std::move(starting_));
   Retire(std::move(old), plan);
   EndReload(absl::OkStatus());
@@ -322,8 +342,10 @@ void Supervisor::End(const DrainPlan& plan) {
     EndSuccessor();
     starting_.reset();
     next_sockets_.reset();
+    // Those that wait to serve have nothing to drain.
+    if (!sockets_->listens()) serving_.reset();
     sockets_.reset();
-    leaving_.push_back(std::move(serving_));
+    if (serving_ != nullptr) leaving_.push_back(std::move(serving_));
   }
   for (const auto& generation : leaving_) generation->Drain(plan);
   FinishIfEnded();

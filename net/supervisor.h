@@ -114,8 +114,11 @@ class Supervisor {
   std::unique_ptr<Generation> MakeGeneration(const Service& service,
                                              std::shared_ptr<ListenSockets> sockets);
   void Log(LogLevel level, const std::string& text) const;
+  // Those of `known` have been told.
+  void LogShortfalls(const std::vector<std::string>& known) const;
 
   // Generations.
+  absl::Status Serve();
   void OnReady(Generation* generation);
   void TellPredecessor();
   void OnFailed(Generation* generation, absl::Status status);

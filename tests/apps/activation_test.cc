@@ -21,6 +21,7 @@
 namespace quintet::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -103,7 +104,10 @@ TEST_P(ActivationTest, ServesOnWhatItIsGivenAndTellsHowItFares) {
   Start({tcp->fd(), unix->fd()},
         {"--listen", tcp_address.ToString(), "--listen", unix_address.ToString()});
   EXPECT_THAT(Told(), HasSubstr("READY=1"));
-  EXPECT_THAT(hello_->ReadErrorLine(), HasSubstr(tcp_address.ToString()));
+  EXPECT_THAT(hello_->ReadErrorLine(),
+              AllOf(HasSubstr(tcp_address.ToString()), HasSubstr("2 workers share 1 socket")));
+  EXPECT_THAT(hello_->ReadErrorLine(),
+              AllOf(HasSubstr("listening on"), HasSubstr(tcp_address.ToString())));
   ASSERT_TRUE(SendAll(early.get(), "GET / HTTP/1.0\r\n\r\n"));
   EXPECT_THAT(ReceiveToEnd(early.get()), HasSubstr("Hello, World!"));
   EXPECT_THAT(Get(tcp_address), HasSubstr("Hello, World!"));

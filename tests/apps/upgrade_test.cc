@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
 
+#include "absl/strings/str_format.h"
 #include "tests/apps/operations_fixture.h"
 #include "tests/support/process_info.h"
 #include "tests/support/sanitizers.h"
@@ -62,6 +65,71 @@ TEST_P(UpgradeTest, AChainOfSuccessorsLosesNothing) {
         << ::testing::PrintToString(first_descriptors);
   }
   ExpectCleanEndOf(program);
+}
+
+class ReconfiguringUpgradeTest : public OperationsTest {
+ protected:
+  void SetUp() override {
+    config_ = ::testing::TempDir() + "/quintet_upgrade_" + std::to_string(::getpid()) + ".toml";
+    OperationsTest::SetUp();
+  }
+  void TearDown() override {
+    std::filesystem::remove(config_);
+    OperationsTest::TearDown();
+  }
+  // For the next program that starts.
+  void Write(std::string_view policy, int workers) const {
+    std::ofstream(config_) << "[listen]\naddresses = [\"127.0.0.1:0\"]\npolicy = \"" << policy
+                           << "\"\n[workers]\nkind = \"" << GetParam().worker_kind
+                           << "\"\ncount = " << workers << "\npin = false\n";
+  }
+  // Sockets that listen at the address of the program.
+  int CountListening() const {
+    std::ifstream sockets("/proc/net/tcp");
+    const std::string wanted = absl::StrFormat(":%04X 00000000:0000 0A ", address().port());
+    int count = 0;
+    for (std::string line; std::getline(sockets, line);) {
+      count += line.find(wanted) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::string config_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Operations, ReconfiguringUpgradeTest,
+                         ::testing::ValuesIn(EveryWorkerKind("reuseport", {BackendKind::kEpollEt})),
+                         OperationName);
+
+TEST_P(ReconfiguringUpgradeTest, ASuccessorHasASocketForEachWorker) {
+  struct Step {
+    std::string_view policy;
+    int workers;
+    int sockets;
+  };
+  const Step steps[] = {{"reuseport", 4, 4}, {"reuseport", 2, 4}, {"reuseport", 5, 5}};
+  for (const std::string_view first : {"reuseport", "exclusive"}) {
+    SCOPED_TRACE(first);
+    Write(first, first == "reuseport" ? 1 : 3);
+    ASSERT_TRUE(
+        Launch({"--config", config_, "--backend", std::string(BackendName(GetParam().backend))}));
+    EXPECT_EQ(CountListening(), 1);
+    HttpLoad load(address(), {.connections = 16, .reconnecting = 16});
+    pid_t program = hello().pid();
+    for (const Step& step : steps) {
+      SCOPED_TRACE(step.workers);
+      ASSERT_TRUE(load.WaitForRequests(200));
+      Write(step.policy, step.workers);
+      program = Upgrade(program);
+      ASSERT_GT(program, 0);
+      EXPECT_EQ(CountListening(), step.sockets);
+    }
+    ASSERT_TRUE(load.WaitForRequests(200));
+    const HttpLoad::Report report = load.Stop();
+    EXPECT_TRUE(report.clean()) << report.ToString();
+    EXPECT_EQ(hello().CountLines("share"), 0U);
+    ExpectCleanEndOf(program);
+  }
 }
 
 TEST_P(UpgradeTest, AUnixSocketIsHandedOnWithItsFile) {

@@ -16,12 +16,14 @@
 #include <vector>
 
 #include "net/cores.h"
+#include "net/listener.h"
 #include "tests/net/real_server.h"
 #include "tests/support/descriptors.h"
 
 namespace quintet::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -58,15 +60,32 @@ class ListenSocketsTest : public DescriptorLeakTest {
     }
     return counts;
   }
-  // What a successor makes of it that has the same addresses.
-  static std::shared_ptr<ListenSockets> Inherit(const ListenSockets& set) {
+  // What a successor makes of it, before it listens.
+  static std::shared_ptr<ListenSockets> Inherit(const ListenSockets& set,
+                                                const ListenSocketsOptions& options) {
     std::vector<InheritedSocket> inherited;
     for (size_t i = 0; i < set.size(); ++i) {
-      inherited.push_back({*set.Duplicate(i), set.addresses()[0], set.descriptors()[i].name});
+      Socket socket = *set.Duplicate(i);
+      const Address address = *socket.LocalAddress();
+      inherited.push_back({std::move(socket), address, set.descriptors()[i].name});
     }
-    auto successor = ListenSockets::Open(set.options(), std::move(inherited));
+    auto successor = ListenSockets::Open(options, std::move(inherited));
     EXPECT_TRUE(successor.ok()) << successor.status();
     return successor.ok() ? *successor : nullptr;
+  }
+  static std::shared_ptr<ListenSockets> Inherit(const ListenSockets& set) {
+    return Inherit(set, set.options());
+  }
+  // Whether connections to the first address reach every socket of it, and none is lost.
+  static void ExpectAllTakeConnections(const ListenSockets& set) {
+    std::vector<Fd> clients;
+    for (size_t i = 0; i < 100 * set.size(); ++i) clients.push_back(Dial(set.addresses()[0]));
+    size_t sum = 0;
+    for (const size_t each : TakeWaiting(set)) {
+      EXPECT_GT(each, 0U);
+      sum += each;
+    }
+    EXPECT_EQ(sum, clients.size());
   }
   // How many may wait at a listening socket of TCP (tcp_get_info() of Linux, "sk_max_ack_backlog").
   static int BacklogOf(int fd) {
@@ -284,14 +303,137 @@ TEST_F(ListenSocketsTest, InheritedSocketsAreUsedAsTheyAre) {
   inherited.push_back({*std::move(stranger), strange, "other"});
   auto set = ListenSockets::Open(Options(3), std::move(inherited));
   ASSERT_TRUE(set.ok()) << set.status();
-  // Whoever bound it may be another user: no further sockets are bound beside it.
+  // A service manager's: no further sockets are bound beside it, and that is told.
   ASSERT_EQ((*set)->size(), 1U);
+  EXPECT_TRUE((*set)->listens());
+  EXPECT_THAT((*set)->Shortfalls(),
+              ElementsAre(AllOf(HasSubstr(bound.ToString()), HasSubstr("service manager"))));
+  ListenSocketsOptions alone = (*set)->options();
+  alone.workers = 1;
+  EXPECT_THAT(Change(**set, alone)->Shortfalls(), IsEmpty());
+  alone.workers = 3;
+  alone.policy = ListenPolicy::kExclusive;
+  EXPECT_THAT(Change(**set, alone)->Shortfalls(), IsEmpty());
   EXPECT_EQ((*set)->descriptors()[0].fd, fd);
   for (size_t worker = 0; worker < 3; ++worker) {
     EXPECT_THAT((*set)->SocketsOf(worker), ElementsAre(0));
   }
   EXPECT_EQ((*set)->SharingOf(0), Listener::Sharing::kShared);
   EXPECT_FALSE(Dial(strange)) << "nobody asked for it";
+}
+
+TEST_F(ListenSocketsTest, ASuccessorHasAsManySocketsAsItIsConfiguredToHave) {
+  for (const ListenPolicy before : {kReusePort, ListenPolicy::kExclusive}) {
+    SCOPED_TRACE(ListenPolicyName(before));
+    auto set = Open(Options(before == kReusePort ? 1 : 4, before));
+    ASSERT_EQ(set->size(), 1U);
+    auto next = Inherit(*set, Options(4));
+    ASSERT_EQ(next->size(), 4U);
+    EXPECT_EQ(next->addresses(), set->addresses());
+    // Whoever connects before it serves is its predecessor's, who serves if it never does.
+    EXPECT_FALSE(next->listens());
+    EXPECT_EQ(CountListening(*next), 1U);
+    ASSERT_TRUE(next->Listen().ok());
+    EXPECT_TRUE(next->listens());
+    EXPECT_EQ(CountListening(*next), 4U);
+    EXPECT_THAT(next->Shortfalls(), IsEmpty());
+    set.reset();
+    ExpectAllTakeConnections(*next);
+    // And what a successor's successor inherits.
+    auto third = Inherit(*next, Options(6));
+    ASSERT_EQ(third->size(), 6U);
+    ASSERT_TRUE(third->Listen().ok());
+    next.reset();
+    ExpectAllTakeConnections(*third);
+  }
+}
+
+TEST_F(ListenSocketsTest, WhatIsNewToASuccessorListensOnceItServes) {
+  auto set = Open(Options(1));
+  ListenSocketsOptions options = Options(1);
+  options.addresses = {set->addresses()[0], *Address::Parse("127.0.0.2:0")};
+  auto next = Inherit(*set, options);
+  ASSERT_EQ(next->size(), 2U);
+  EXPECT_EQ(CountListening(*next), 1U);
+  ASSERT_TRUE(next->Listen().ok());
+  EXPECT_TRUE(Dial(next->addresses()[1]));
+}
+
+// As by a program of another user, of whom the kernel lets nobody bind beside it.
+TEST_F(ListenSocketsTest, WhereNoFurtherSocketCanBeBoundTheOneIsShared) {
+  auto obstacle = BindTo(addresses[0], {});
+  ASSERT_TRUE(obstacle.ok());
+  auto handed = ListenOn(*obstacle->LocalAddress(), {});
+  ASSERT_TRUE(handed.ok()) << handed.status();
+  ASSERT_TRUE(obstacle->SetReuseAddress(false).ok());
+  const Address bound = *handed->LocalAddress();
+  addresses = {bound};
+  std::vector<InheritedSocket> inherited;
+  inherited.push_back({*std::move(handed), bound, "quintet"});
+  auto set = ListenSockets::Open(Options(3), std::move(inherited));
+  ASSERT_TRUE(set.ok()) << set.status();
+  ASSERT_TRUE((*set)->Listen().ok());
+  ASSERT_EQ((*set)->size(), 1U);
+  EXPECT_THAT((*set)->SocketsOf(2), ElementsAre(0));
+  EXPECT_EQ((*set)->SharingOf(0), Listener::Sharing::kShared);
+  EXPECT_THAT((*set)->Shortfalls(),
+              ElementsAre(AllOf(HasSubstr(bound.ToString()), HasSubstr("EADDRINUSE"))));
+  EXPECT_TRUE(Dial(bound));
+  // A reload with the same result; and with another, once there is nothing in the way.
+  auto again = Change(**set, Options(2));
+  EXPECT_EQ(again->size(), 1U);
+  EXPECT_EQ(again->Shortfalls().size(), 1U);
+  obstacle->Reset();
+  again = Change(*again, Options(2));
+  EXPECT_EQ(again->size(), 2U);
+  EXPECT_THAT(again->Shortfalls(), IsEmpty());
+}
+
+TEST_F(ListenSocketsTest, AddressesOfAnyPortAreNeverOne) {
+  const Address any = addresses[0];
+  addresses = {any, any};
+  auto set = Open(Options(2));
+  const std::vector<Address> bound = set->addresses();
+  ASSERT_EQ(set->size(), 4U);
+  ASSERT_FALSE(bound[0] == bound[1]);
+  // More workers: the sockets of both are mixed from here on.
+  set = Change(*set, Options(3));
+  EXPECT_EQ(set->addresses(), bound);
+  EXPECT_EQ(set->size(), 6U);
+  for (int successor = 1; successor <= 2; ++successor) {
+    SCOPED_TRACE(successor);
+    auto next = Inherit(*set);
+    ASSERT_TRUE(next->Listen().ok());
+    EXPECT_EQ(next->addresses(), bound);
+    EXPECT_EQ(next->size(), 6U);
+    set = std::move(next);
+  }
+  // One that is asked for by its port is not for those who take any.
+  ListenSocketsOptions options = Options(3);
+  options.addresses = {any, bound[0]};
+  for (const auto& next : {Change(*set, options), Inherit(*set, options)}) {
+    EXPECT_EQ(next->addresses()[0], bound[1]);
+    EXPECT_EQ(next->addresses()[1], bound[0]);
+    EXPECT_EQ(next->size(), 6U);
+  }
+  options.addresses = {any, any, bound[1]};
+  for (const auto& next : {Change(*set, options), Inherit(*set, options)}) {
+    EXPECT_EQ(next->addresses()[0], bound[0]);
+    EXPECT_FALSE(next->addresses()[1] == bound[0] || next->addresses()[1] == bound[1]);
+    EXPECT_EQ(next->addresses()[2], bound[1]);
+    EXPECT_EQ(next->size(), 9U);
+  }
+}
+
+// Of more than are asked for, one each.
+TEST_F(ListenSocketsTest, AnAddressOfAnyPortInheritsOneAddress) {
+  addresses = {addresses[0], addresses[0]};
+  auto set = Open(Options(2));
+  ListenSocketsOptions options = Options(2);
+  options.addresses.pop_back();
+  auto next = Inherit(*set, options);
+  EXPECT_EQ(next->size(), 2U);
+  EXPECT_EQ(next->addresses()[0], set->addresses()[0]);
 }
 
 TEST_F(ListenSocketsTest, SteeringFollowsTheCore) {
@@ -391,6 +533,9 @@ TEST_F(ListenSocketsTest, SocketsOfAServiceManagerKeepTheirBacklogAndName) {
   inherited.push_back({*std::move(handed), bound, ours->descriptors()[0].name});
   auto set = ListenSockets::Open(options, std::move(inherited));
   ASSERT_TRUE(set.ok()) << set.status();
+  // Once it serves.
+  ExpectBacklog(**set, 33);
+  ASSERT_TRUE((*set)->Listen().ok());
   ExpectBacklog(**set, 7);
 }
 

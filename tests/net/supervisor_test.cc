@@ -1,8 +1,10 @@
 #include "net/supervisor.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/listener.h"
 #include "tests/net/real_server.h"
 #include "tests/net/supervised_server.h"
 #include "tests/support/backend_kinds.h"
@@ -386,6 +389,26 @@ TEST_P(EmbeddedSupervisorTest, StoppedBeforeItRunsItServesAndEnds) {
   supervisor->Stop();
   EXPECT_TRUE(supervisor->Run().ok());
   EXPECT_TRUE(served);
+}
+
+// A successor that is told to end before it serves leaves everybody to its predecessor.
+TEST_P(EmbeddedSupervisorTest, ASuccessorThatIsStoppedBeforeItServesEndsAndTakesNobody) {
+  auto predecessors = ListenOn(*Address::Parse("127.0.0.1:0"), {});
+  ASSERT_TRUE(predecessors.ok());
+  const Address address = *predecessors->LocalAddress();
+  const Fd client = Dial(address);
+  ASSERT_TRUE(client);
+  SupervisorOptions options;
+  options.inherited.push_back(
+      {Socket(::fcntl(predecessors->fd(), F_DUPFD_CLOEXEC, 0)), address, "quintet"});
+  bool served = false;
+  options.on_serving = [&] { served = true; };
+  auto supervisor = Make(std::move(options));
+  supervisor->Stop();
+  EXPECT_TRUE(supervisor->Run().ok());
+  supervisor.reset();
+  EXPECT_FALSE(served);
+  EXPECT_TRUE(Fd(::accept4(predecessors->fd(), nullptr, nullptr, SOCK_CLOEXEC)));
 }
 
 // With processes there may be no other threads.
