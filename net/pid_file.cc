@@ -57,6 +57,18 @@ absl::Status LockStale(const std::string& path, int fd) {
   return error == EWOULDBLOCK ? AlreadyRunning(path, fd) : Failed(path, "flock", error);
 }
 
+// What is there under the name, locked; empty where there is nothing.
+absl::StatusOr<UniqueFd> OpenStale(const std::string& path) {
+  UniqueFd stale(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!stale.valid()) {
+    const int error = errno;
+    if (error == ENOENT) return stale;
+    return Failed(path, "open", error);
+  }
+  if (absl::Status status = LockStale(path, stale.get()); !status.ok()) return status;
+  return stale;
+}
+
 // A complete, locked file under a name beside its final one.
 struct Draft {
   UniqueFd fd;
@@ -112,19 +124,13 @@ void PidFile::Remove() {
 absl::StatusOr<PidFile> PidFile::Create(const std::string& path) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     // Stays locked until ours is in its place: of several programs that start, one finds it free.
-    const UniqueFd stale(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!stale.valid() && errno != ENOENT) {
-      const int error = errno;
-      return Failed(path, "open", error);
-    }
-    if (stale.valid()) {
-      if (absl::Status status = LockStale(path, stale.get()); !status.ok()) return status;
-      // Its process may have removed or replaced it before it let go of the lock.
-      if (!Names(path, stale.get())) continue;
-    }
+    const absl::StatusOr<UniqueFd> stale = OpenStale(path);
+    if (!stale.ok()) return stale.status();
+    // Its process may have removed or replaced it before it let go of the lock.
+    if (stale->valid() && !Names(path, stale->get())) continue;
     absl::StatusOr<Draft> draft = WriteDraft(path);
     if (!draft.ok()) return draft.status();
-    if (stale.valid()) {
+    if (stale->valid()) {
       if (::rename(draft->path.c_str(), path.c_str()) == 0) {
         return PidFile(path, std::move(draft->fd));
       }
@@ -141,6 +147,8 @@ absl::StatusOr<PidFile> PidFile::Create(const std::string& path) {
   }
   return absl::UnavailableError(absl::StrCat("pid file ", path, ": is replaced all the time"));
 }
+
+absl::Status PidFile::Check(const std::string& path) { return OpenStale(path).status(); }
 
 absl::StatusOr<PidFile> PidFile::TakeOver(const std::string& path) {
   absl::StatusOr<Draft> draft = WriteDraft(path);

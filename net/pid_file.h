@@ -29,6 +29,11 @@ class PidFile {
   // The path is used again at the end: a relative one needs the working directory to stay.
   static absl::StatusOr<PidFile> Create(const std::string& path);
 
+  // Whether Create() would be refused for what is there: its AlreadyExists, FailedPrecondition or
+  // errno of open(2). Changes nothing. For a program that shows its id only once it takes signals,
+  // and is to do nothing before if another runs.
+  static absl::Status Check(const std::string& path);
+
   // For the successor of a process that may still hold the file: puts its own in place without
   // asking. Errors: as Create(), without AlreadyExists and FailedPrecondition.
   static absl::StatusOr<PidFile> TakeOver(const std::string& path);

@@ -68,6 +68,7 @@ class Run {
   // what goes by process id to the one that serves.
   absl::Status TakeFromEnvironment();
   absl::Status LeaveTerminal();
+  absl::Status CheckPidFile() const;
   absl::Status WritePidFile();
 
   absl::StatusOr<Service> Load();
@@ -118,6 +119,11 @@ absl::Status Run::LeaveTerminal() {
   if (!parent.ok()) return parent.status();
   parent_.emplace(*std::move(parent));
   return absl::OkStatus();
+}
+
+absl::Status Run::CheckPidFile() const {
+  const std::string& path = config_.process.pid_file;
+  return path.empty() || succeeds_ ? absl::OkStatus() : PidFile::Check(path);
 }
 
 absl::Status Run::WritePidFile() {
@@ -202,7 +208,7 @@ absl::Status Run::ServeModel() {
 absl::Status Run::Serve(const std::vector<std::string>& arguments) {
   absl::Status status = TakeFromEnvironment();
   if (status.ok()) status = LeaveTerminal();
-  if (status.ok() && !succeeds_) status = WritePidFile();
+  if (status.ok()) status = CheckPidFile();
   if (status.ok()) status = OpenLog(config_);
   if (!status.ok()) return status;
   if (config_.model.model != ServerModel::kReactor) return ServeModel();
@@ -223,6 +229,9 @@ absl::Status Run::Serve(const std::vector<std::string>& arguments) {
   auto supervisor = Supervisor::Create(std::move(options), [this] { return Load(); });
   if (!supervisor.ok()) return supervisor.status();
   supervisor_ = *std::move(supervisor);
+  // Whoever reads it may send signals, which are taken from here on.
+  if (!succeeds_) status = WritePidFile();
+  if (!status.ok()) return status;
   return supervisor_->Run();
 }
 

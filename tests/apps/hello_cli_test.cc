@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -226,6 +227,35 @@ TEST_F(HelloCliTest, AnAddressInUseIsNamed) {
   EXPECT_THAT(ended.error, HasSubstr("EADDRINUSE"));
   EXPECT_EQ(std::count(ended.error.begin(), ended.error.end(), '\n'), 1) << ended.error;
   EXPECT_EQ(ended.output, "");
+}
+
+// Signals that are sent by a pid file must find somebody who takes them: it appears when nothing
+// but the workers is left to be started.
+TEST_F(HelloCliTest, APidFileAppearsWhenSignalsAreTaken) {
+  char name[] = "/tmp/quintet_cli_test_XXXXXX";
+  const std::string directory = ::mkdtemp(name);
+  const std::string pid_file = directory + "/hello.pid";
+  const Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  ASSERT_GE(::inotify_add_watch(watch.get(), directory.c_str(), IN_CREATE | IN_MOVED_TO), 0);
+  char events[4096];
+  {
+    const RunningHello hello({"--listen", "127.0.0.1:0", "--pid-file", pid_file});
+    EXPECT_GT(::read(watch.get(), events, sizeof(events)), 0);
+    while (::read(watch.get(), events, sizeof(events)) > 0) {
+    }
+    // A second one does nothing before it is refused, be it to find the address in use.
+    const Ended second = RunHello({"--listen", hello.address().ToString(), "--pid-file", pid_file});
+    EXPECT_EQ(second.code, 1);
+    EXPECT_THAT(second.error, HasSubstr("already running"));
+    // One that cannot bind has never shown its id.
+    const Ended third =
+        RunHello({"--listen", hello.address().ToString(), "--pid-file", directory + "/other.pid"});
+    EXPECT_EQ(third.code, 1);
+    EXPECT_THAT(third.error, HasSubstr("EADDRINUSE"));
+    EXPECT_EQ(::read(watch.get(), events, sizeof(events)), -1);
+    EXPECT_EQ(errno, EAGAIN);
+  }
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(HelloCliTest, SaysItsLimitsAtTheStart) {

@@ -96,6 +96,7 @@ TEST_F(PidFileTest, ASecondProcessIsRefused) {
   EXPECT_EQ(CreateElsewhere(), RunningWith(getpid()));
   // Nor a second one of the same process.
   EXPECT_EQ(PidFile::Create(path_).status().ToString(), RunningWith(getpid()));
+  EXPECT_EQ(PidFile::Check(path_).ToString(), RunningWith(getpid()));
   EXPECT_EQ(Content(), Pid(getpid()));
   EXPECT_EQ(Files(), 1u);
   file.reset();
@@ -120,6 +121,16 @@ TEST_F(PidFileTest, TheFileOfADeadProcessIsReplaced) {
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(Content(), Pid(getpid()));
   EXPECT_EQ(Files(), 1u);
+}
+
+TEST_F(PidFileTest, CheckingChangesNothing) {
+  EXPECT_TRUE(PidFile::Check(path_).ok());
+  EXPECT_EQ(Files(), 0u);
+  Write("of a dead process");
+  EXPECT_TRUE(PidFile::Check(path_).ok());
+  EXPECT_EQ(Content(), "of a dead process");
+  EXPECT_EQ(CreateElsewhere(), "created") << "it is still locked";
+  EXPECT_TRUE(absl::IsFailedPrecondition(PidFile::Check("/dev/null")));
 }
 
 TEST_F(PidFileTest, WhatAStaleFileHoldsDoesNotMatter) {
