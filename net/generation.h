@@ -58,8 +58,7 @@ struct WorkerStats {
 // served.
 class Generation {
  public:
-  // None is called from inside a call, but ended() from Drain() may be. Each may destroy the
-  // generation.
+  // None is called from inside a call. Each may destroy the generation.
   struct Events {
     // Every worker is ready, or, where Serve() came first, was given a chance.
     std::function<void()> ready;

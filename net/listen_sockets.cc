@@ -198,6 +198,12 @@ void ListenSockets::ShareAt(Place& place, const ListenSockets& other, size_t ind
 }
 
 absl::Status ListenSockets::Fill() {
+  size_t wanted = 0;
+  for (const Place& place : places_) wanted += Wanted(place);
+  if (wanted > kMaxSockets) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(wanted, " listening sockets are more than the ", kMaxSockets, " that can be"));
+  }
   for (size_t i = 0; i < places_.size(); ++i) {
     Place& place = places_[i];
     const bool is_new = place.sockets == 0;

@@ -43,13 +43,16 @@ class ListenSockets {
   // once it has taken over, see OwnFiles() (LISTEN_FDNAMES, sd_listen_fds_with_names(3)).
   static constexpr std::string_view kOwned = "quintet-owned";
 
+  // Most sockets of a set: a message to a worker process names each with a bit (WorkerChannel).
+  static constexpr size_t kMaxSockets = 32'000;
+
   // Binds every address, and listens. `inherited` are used where their addresses are asked for:
   // first by those that name the port, then by each that asks for any (port 0) one address, in
   // order; others are closed. With sockets of a predecessor among them, known by the names under
   // which it hands them over, nothing is changed of them, and what is new does not listen, until
-  // Listen(): a successor that fails has taken no connection. Errors: InvalidArgument,
-  // AlreadyExists (an address is in use: says which), PermissionDenied and others of bind(2); of
-  // steer_by_cpu, that the kernel cannot.
+  // Listen(): a successor that fails has taken no connection. Errors: InvalidArgument (more than
+  // kMaxSockets, too), AlreadyExists (an address is in use: says which), PermissionDenied and
+  // others of bind(2); of steer_by_cpu, that the kernel cannot.
   static absl::StatusOr<std::shared_ptr<ListenSockets>> Open(
       const ListenSocketsOptions& options, std::vector<InheritedSocket> inherited = {});
 

@@ -17,6 +17,7 @@ ProcessGeneration::ProcessGeneration(EventLoop& loop, GenerationSetup setup, Eve
 
 ProcessGeneration::~ProcessGeneration() {
   for (const auto& place : places_) loop_.Cancel(place->timer);
+  for (const Leaver& leaver : leavers_) loop_.Cancel(leaver.kill_timer);
   loop_.Cancel(delay_timer_);
   loop_.Cancel(kill_timer_);
 }
@@ -184,7 +185,12 @@ void ProcessGeneration::OnWorkerEnded(Place& place, int status) {
   place.counters.Retire(std::exchange(place.process_counters, nullptr).get());
   place.accepts_from.clear();
   const std::optional<TimePoint> ready_at = std::exchange(place.ready_at, std::nullopt);
-  if (!accepting_) return EndIfDrained();
+  if (!accepting_) {
+    LogDeathInDrain(place, *process, status);
+    // Those who share its sockets: it may have been killed with a wake-up, before it could say so.
+    events_.left();
+    return EndIfDrained();
+  }
 
   const std::string how = WorkerProcess::Describe(status);
   const std::string why = place.failure.empty() ? how : place.failure + " (" + how + ")";
@@ -202,6 +208,13 @@ void ProcessGeneration::OnWorkerEnded(Place& place, int status) {
   Restart(place, served);
 }
 
+void ProcessGeneration::StartOrRestart(Place& place) {
+  const absl::Status status = StartWorker(place);
+  if (status.ok()) return;
+  Log(LogLevel::kError, absl::StrCat("worker ", place.index, ": ", std::string(status.message())));
+  Restart(place, std::nullopt);
+}
+
 void ProcessGeneration::Restart(Place& place, std::optional<Duration> served) {
   const std::optional<Duration> pause = place.policy.OnDeath(served);
   if (!pause.has_value()) {
@@ -214,12 +227,7 @@ void ProcessGeneration::Restart(Place& place, std::optional<Duration> served) {
     }
   } else {
     // From a timer also where there is no pause: not from inside the callback of a watch.
-    place.timer = loop_.RunAfter(*pause, [this, &place] {
-      const absl::Status status = StartWorker(place);
-      if (status.ok()) return;
-      Log(LogLevel::kError, absl::StrCat("worker ", place.index, ": ", status.message()));
-      Restart(place, std::nullopt);
-    });
+    place.timer = loop_.RunAfter(*pause, [this, &place] { StartOrRestart(place); });
   }
   OnTried(place);
 }
@@ -236,32 +244,38 @@ void ProcessGeneration::Replace(Place& place) {
   Log(LogLevel::kInfo, absl::StrCat("worker ", place.index, " (pid ", place.process->pid(),
                                     ") was asked to leave: replacing it"));
   if (place.taker != nullptr) acceptor_->Remove(place.taker.get());
+  place.taker.reset();
   Leaver& leaver = leavers_.emplace_back();
   leaver.place = &place;
   leaver.process = std::move(place.process);
   leaver.counters = std::move(place.process_counters);
-  leaver.taker = std::move(place.taker);
   WorkerProcess* const process = leaver.process.get();
-  process->set_events({.on_message =
-                           [this](WorkerMessage& message) {
-                             if (message.type == WorkerMessage::Type::kLeft) events_.left();
-                           },
-                       .on_ended = [this, process](int) { OnLeaverEnded(process); }});
+  process->set_events(
+      {.on_message =
+           [this](WorkerMessage& message) {
+             if (message.type == WorkerMessage::Type::kLeft) events_.left();
+           },
+       .on_ended = [this, process](int status) { OnLeaverEnded(process, status); }});
   place.ready_at.reset();
   place.accepts_from.clear();
   Assign();
-  process->channel().Send({.type = WorkerMessage::Type::kDrain,
-                           .plan = {.timeout = setup_.server.drain_timeout, .stopping = false}});
-  place.timer = loop_.RunAfter(Duration::zero(), [this, &place] {
-    if (absl::Status status = StartWorker(place); !status.ok()) Restart(place, std::nullopt);
-  });
+  const DrainPlan plan{.timeout = setup_.server.drain_timeout, .stopping = false};
+  process->channel().Send({.type = WorkerMessage::Type::kDrain, .plan = plan});
+  if (plan.timeout != DrainPlan::kNoTimeout) {
+    const TimePoint end = AddSaturated(loop_.clock().Now(), plan.timeout);
+    leaver.kill_timer =
+        loop_.RunAt(AddSaturated(end, kKillGrace), [this, process] { Kill(*process); });
+  }
+  place.timer = loop_.RunAfter(Duration::zero(), [this, &place] { StartOrRestart(place); });
 }
 
-void ProcessGeneration::OnLeaverEnded(const WorkerProcess* process) {
+void ProcessGeneration::OnLeaverEnded(const WorkerProcess* process, int status) {
   events_.left();
   const auto leaver = std::find_if(leavers_.begin(), leavers_.end(), [process](const Leaver& l) {
     return l.process.get() == process;
   });
+  LogDeathInDrain(*leaver->place, *process, status);
+  loop_.Cancel(leaver->kill_timer);
   leaver->place->counters.Retire(leaver->counters.get());
   leavers_.erase(leaver);
   if (drain_.has_value()) EndIfDrained();
@@ -270,21 +284,28 @@ void ProcessGeneration::OnLeaverEnded(const WorkerProcess* process) {
 // ---- Draining ----
 
 void ProcessGeneration::Drain(const DrainPlan& plan) {
-  const bool waits = accepting_ && plan.stopping && plan.delay > Duration::zero();
-  drain_ = plan;
-  if (!accepting_ && plan.timeout != DrainPlan::kNoTimeout) {
-    // For one that drains already the delay is a part of the time it is given.
-    drain_->timeout += plan.delay;
-  }
+  const TimePoint now = loop_.clock().Now();
+  const Duration delay = plan.stopping ? plan.delay : Duration::zero();
+  deadline_.Add(plan, now);
   for (const auto& place : places_) {
     // Those that wait for a restart are not started any more.
     if (place->process == nullptr) loop_.Cancel(place->timer);
   }
-  ArmKill(plan);
+  ArmKill();
+  if (accepting_ && delay > Duration::zero()) {
+    const TimePoint end = AddSaturated(now, delay);
+    if (delay_end_.has_value() && *delay_end_ <= end) return;
+    delay_end_ = end;
+    drain_ = plan;
+    loop_.Cancel(delay_timer_);
+    delay_timer_ = loop_.RunAt(end, [this] { EndDelay(); });
+    return SendDrains();
+  }
   loop_.Cancel(delay_timer_);
-  if (!waits) return EndDelay();
-  SendDrains();
-  delay_timer_ = loop_.RunAfter(plan.delay, [this] { EndDelay(); });
+  drain_ = plan;
+  // For one that drains already the delay is a part of the time it is given.
+  drain_->timeout = std::max(plan.timeout, delay);
+  EndDelay();
 }
 
 // What the acceptor took goes to a worker before the workers are told.
@@ -295,9 +316,9 @@ void ProcessGeneration::EndDelay() {
   // to close one serves those who wait there: not this process, so it goes first.
   const size_t sockets = setup_.sockets != nullptr ? setup_.sockets->size() : 0;
   setup_.sockets.reset();
-  if (acceptor_ == nullptr || acceptor_finished_ || drain_->timeout <= Duration::zero()) {
-    return SendDrains();
-  }
+  // No worker would take from it any more: who waits in the kernel is for others that listen there.
+  if (drain_->timeout <= Duration::zero()) acceptor_.reset();
+  if (acceptor_ == nullptr || acceptor_finished_) return SendDrains();
   std::vector<size_t> abandoned = drain_->abandoned;
   if (drain_->stopping) {
     abandoned.resize(sockets);
@@ -310,7 +331,7 @@ void ProcessGeneration::EndDelay() {
 }
 
 void ProcessGeneration::SendDrains() {
-  const bool at_once = drain_->timeout <= Duration::zero();
+  const bool at_once = !accepting_ && drain_->timeout <= Duration::zero();
   for (const auto& place : places_) {
     if (place->serves()) {
       SendDrain(*place->process);
@@ -323,27 +344,38 @@ void ProcessGeneration::SendDrains() {
 }
 
 // A worker that does not come to its end by itself, because a handler never returns, say.
-void ProcessGeneration::ArmKill(const DrainPlan& plan) {
-  if (plan.timeout == DrainPlan::kNoTimeout) return;
+void ProcessGeneration::ArmKill() {
+  if (deadline_.at() == kNever) return;
   loop_.Cancel(kill_timer_);
-  const Duration patience = plan.delay + plan.timeout + kKillGrace;
-  kill_timer_ = loop_.RunAfter(patience, [this] {
-    const auto kill = [this](WorkerProcess& process) {
-      Log(LogLevel::kError, absl::StrCat("process ", process.pid(), " does not end: killing it"));
-      process.Kill(SIGKILL);
-    };
+  kill_timer_ = loop_.RunAt(AddSaturated(deadline_.at(), kKillGrace), [this] {
     for (const auto& place : places_) {
-      if (place->process != nullptr) kill(*place->process);
+      if (place->process != nullptr) Kill(*place->process);
     }
-    for (Leaver& leaver : leavers_) kill(*leaver.process);
+    for (const Leaver& leaver : leavers_) Kill(*leaver.process);
   });
+}
+
+void ProcessGeneration::Kill(WorkerProcess& process) {
+  Log(LogLevel::kError, absl::StrCat("process ", process.pid(), " does not end: killing it"));
+  process.Kill(SIGKILL);
+}
+
+void ProcessGeneration::LogDeathInDrain(const Place& place, const WorkerProcess& process,
+                                        int status) {
+  if (status == 0) return;
+  Log(LogLevel::kError, absl::StrCat("worker ", place.index, " (pid ", process.pid(),
+                                     ") died while it drained: ", WorkerProcess::Describe(status)));
 }
 
 void ProcessGeneration::SendDrain(WorkerProcess& process) {
   DrainPlan plan = *drain_;
   // They are told of the end of the delay, too: one that ended it by its own clock might be gone
   // before the last connection that the acceptor gives away. Theirs is for when nobody tells them.
-  if (plan.delay > Duration::zero()) plan.delay = plan.delay + kKillGrace;
+  if (plan.delay > Duration::zero()) {
+    plan.delay = plan.delay + kKillGrace;
+  } else if (plan.timeout > Duration::zero()) {
+    plan.timeout = deadline_.Left(loop_.clock().Now());
+  }
   process.channel().Send({.type = WorkerMessage::Type::kDrain, .plan = plan});
 }
 

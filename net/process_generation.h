@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "net/acceptor.h"
+#include "net/drain_deadline.h"
 #include "net/generation.h"
 #include "net/place_counters.h"
 #include "net/process_taker.h"
@@ -62,7 +63,7 @@ class ProcessGeneration final : public Generation {
     Place* place = nullptr;
     std::unique_ptr<WorkerProcess> process;
     std::shared_ptr<WorkerCounters[]> counters;
-    std::unique_ptr<ProcessTaker> taker;
+    TimerHandle kill_timer;
   };
 
   absl::Status StartWorker(Place& place);
@@ -70,8 +71,9 @@ class ProcessGeneration final : public Generation {
   void OnReady(Place& place, std::string backend);
   void OnWorkerEnded(Place& place, int status);
   void OnTried(Place& place);
-  void OnLeaverEnded(const WorkerProcess* process);
+  void OnLeaverEnded(const WorkerProcess* process, int status);
   void OnStartTimeout(Place& place);
+  void StartOrRestart(Place& place);
   void Restart(Place& place, std::optional<Duration> served);
   void Replace(Place& place);
   // Spreads the sockets over those who serve.
@@ -79,7 +81,9 @@ class ProcessGeneration final : public Generation {
   void EndDelay();
   void SendDrains();
   void SendDrain(WorkerProcess& process);
-  void ArmKill(const DrainPlan& plan);
+  void ArmKill();
+  void Kill(WorkerProcess& process);
+  void LogDeathInDrain(const Place& place, const WorkerProcess& process, int status);
   void EndIfDrained();
   bool hands_off() const;
   void Log(LogLevel level, const std::string& text) const;
@@ -92,6 +96,8 @@ class ProcessGeneration final : public Generation {
   std::unique_ptr<Acceptor> acceptor_;
   std::string backend_;
   std::optional<DrainPlan> drain_;  // its delay is zero once that is over
+  DrainDeadline deadline_;
+  std::optional<TimePoint> delay_end_;
   TimerHandle delay_timer_;
   TimerHandle kill_timer_;
   bool serving_ = false;

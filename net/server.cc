@@ -10,6 +10,7 @@
 #include <future>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "net/acceptor.h"
 #include "net/cores.h"
+#include "net/drain_deadline.h"
 #include "net/errno_status.h"
 #include "net/listen_sockets.h"
 #include "net/shard.h"
@@ -112,7 +114,9 @@ class Server::Impl {
   std::vector<std::unique_ptr<ShardTaker>> takers_;
   std::unique_ptr<Acceptor> acceptor_;
   TimerHandle delay_timer_;
-  bool delaying_ = false;
+  std::optional<TimePoint> delay_end_;
+  DrainDeadline deadline_;
+  bool draining_ = false;  // past its delay
   BackendKind kind_ = BackendKind::kAuto;
   int stop_fd_ = -1;
   WatcherPtr stop_watch_;
@@ -271,22 +275,29 @@ void Server::Impl::OnStop() {
 }
 
 void Server::Impl::OnDrain(const DrainPlan& plan) {
-  if (plan.stopping) {
-    ForEachShard([](quintet::Shard& shard) { shard.AnnounceStop(); });
-    if (plan.delay > Duration::zero()) {
-      if (std::exchange(delaying_, true)) return;
-      delay_timer_ = control_loop_->RunAfter(plan.delay, [this, plan] { BeginDrain(plan); });
-      return;
-    }
+  const TimePoint now = control_loop_->clock().Now();
+  const Duration delay = plan.stopping ? plan.delay : Duration::zero();
+  deadline_.Add(plan, now);
+  if (plan.stopping) ForEachShard([](quintet::Shard& shard) { shard.AnnounceStop(); });
+  if (!draining_ && delay > Duration::zero()) {
+    const TimePoint end = AddSaturated(now, delay);
+    if (delay_end_.has_value() && *delay_end_ <= end) return;
+    delay_end_ = end;
+    control_loop_->Cancel(delay_timer_);
+    delay_timer_ = control_loop_->RunAt(end, [this, plan] { BeginDrain(plan); });
+    return;
   }
   control_loop_->Cancel(delay_timer_);
-  delaying_ = true;
-  BeginDrain(plan);
+  DrainPlan begun = plan;
+  // For one that drains already the delay is a part of the time it is given.
+  begun.timeout = std::max(plan.timeout, delay);
+  BeginDrain(begun);
 }
 
 // The acceptor has given away what it took before the shards are told: tasks of one thread keep
 // their order.
 void Server::Impl::BeginDrain(const DrainPlan& plan) {
+  draining_ = true;
   std::shared_ptr<const ListenSockets> held;
   {
     // Nobody accepts for this server from here on: connections are to be refused, not to wait in
@@ -294,23 +305,28 @@ void Server::Impl::BeginDrain(const DrainPlan& plan) {
     const std::lock_guard lock(mutex_);
     held = std::exchange(sockets_, nullptr);
   }
-  const Duration timeout = plan.timeout;
+  const bool at_once = plan.timeout <= Duration::zero();
   std::vector<size_t> abandoned;
-  if (timeout > Duration::zero()) abandoned = plan.abandoned;
-  if (timeout > Duration::zero() && plan.stopping && held != nullptr) {
+  if (!at_once) abandoned = plan.abandoned;
+  if (!at_once && plan.stopping && held != nullptr) {
     abandoned.resize(held->size());
     std::iota(abandoned.begin(), abandoned.end(), size_t{0});
   }
-  if (!threaded()) return shards_.front()->Drain(timeout, abandoned, held.get());
+  const auto time_left = [this, at_once] {
+    return at_once ? Duration::zero() : deadline_.Left(control_loop_->clock().Now());
+  };
+  if (!threaded()) return shards_.front()->Drain(time_left(), abandoned, held.get());
   // Every socket is some shard's, or the acceptor's, who are to be the last that hold it: what
   // comes when they have looked would wait for nobody.
   held.reset();
-  const auto drain_shards = [this, timeout, abandoned] {
-    ForEachShard([timeout, abandoned](quintet::Shard& shard) {
+  const auto drain_shards = [this, time_left, abandoned] {
+    ForEachShard([timeout = time_left(), abandoned](quintet::Shard& shard) {
       shard.Drain(timeout, abandoned, /*held=*/nullptr);
     });
   };
-  if (acceptor_ == nullptr || timeout <= Duration::zero()) return drain_shards();
+  // No shard would take from it any more: who waits in the kernel is for others that listen there.
+  if (at_once) acceptor_.reset();
+  if (acceptor_ == nullptr) return drain_shards();
   acceptor_->Finish(abandoned, [this, drain_shards] {
     control_loop_->Defer([this] { acceptor_.reset(); });
     drain_shards();

@@ -241,7 +241,9 @@ void Supervisor::LookAgain() {
 // ---- Reloads ----
 
 void Supervisor::OnReload() {
-  if (state_ == State::kEnding) return;
+  if (state_ == State::kEnding) {
+    return Log(LogLevel::kWarning, "reload refused: the server is ending");
+  }
   if (successor_ != nullptr) {
     return Log(LogLevel::kWarning, "reload refused: a successor is being started");
   }
@@ -287,7 +289,7 @@ void Supervisor::OnUpgrade() {
   const auto refuse = [this](const char* why) {
     Log(LogLevel::kWarning, absl::StrCat("no successor is started: ", why));
   };
-  if (state_ == State::kEnding) return;
+  if (state_ == State::kEnding) return refuse("the server is ending");
   if (options_.program.empty()) return refuse("no program was named");
   // With it everything else in its namespace ends (pid_namespaces(7)).
   if (::getpid() == 1) return refuse("this is process 1, which must stay");
@@ -366,13 +368,21 @@ std::vector<WorkerStats> Supervisor::Stats() const {
 }
 
 void Supervisor::LogStats() const {
-  for (const WorkerStats& worker : Stats()) {
+  const auto log = [this](const WorkerStats& worker, const char* state) {
     const ShardStats& shard = worker.shard;
     Log(LogLevel::kInfo,
-        absl::StrCat("worker ", worker.worker, " (pid ", worker.pid, "): accepted ", shard.accepted,
-                     ", active ", shard.active, ", bytes in ", shard.bytes_in, ", bytes out ",
-                     shard.bytes_out, ", refused ", shard.refused, ", empty accepts ",
-                     shard.empty_accepts, ", stalls ", shard.stalls));
+        absl::StrCat("worker ", worker.worker, " (pid ", worker.pid, state, "): accepted ",
+                     shard.accepted, ", active ", shard.active, ", bytes in ", shard.bytes_in,
+                     ", bytes out ", shard.bytes_out, ", refused ", shard.refused,
+                     ", empty accepts ", shard.empty_accepts, ", stalls ", shard.stalls,
+                     ", refused PROXY headers ", shard.proxy_errors, ", accept pauses ",
+                     shard.accept_pauses));
+  };
+  for (const WorkerStats& worker : Stats()) log(worker, "");
+  for (const auto& generation : leaving_) {
+    for (const WorkerStats& worker : generation->Stats()) {
+      if (worker.pid != 0) log(worker, ", draining");  // others have ended
+    }
   }
 }
 

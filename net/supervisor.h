@@ -62,15 +62,16 @@ struct SupervisorOptions {
 //   SIGTERM, SIGINT  ends: drains by the plan of the server's options; again: at once
 //   SIGQUIT          ends: drains for as long as it takes
 //   SIGHUP           loads the service anew and replaces the workers, if it is good
-//   SIGUSR1          logs the counters of the workers
+//   SIGUSR1          logs the counters of the workers, also of those that drain
 //   SIGUSR2          starts the program anew, which inherits the listening sockets; drains once
 //                    that serves
 //
 // No connection is lost on the way: the listening sockets stay open, workers accept until their
 // successors do, and drain. Who waits in a socket that is to be closed, at the end or since a
 // reload has removed its address, is served before. A SIGHUP during a reload leads to one more
-// after it. During a reload SIGTERM ends the workers that start, too. While the new program starts,
-// SIGHUP and SIGUSR2 are refused, and SIGTERM ends it, too.
+// after it. During a reload SIGTERM ends the workers that start, too, and SIGUSR2 is refused. While
+// the new program starts, SIGHUP and SIGUSR2 are refused, and SIGTERM ends it, too. Once the end
+// has begun, SIGHUP and SIGUSR2 are refused. What is refused is logged.
 //
 // The process should belong to the supervisor: it handles these signals, and with kProcess it must
 // be single-threaded.
@@ -100,7 +101,7 @@ class Supervisor {
   const Service& service() const { return service_; }
   // As Generation::backend(): set when it serves.
   std::string backend() const;
-  // Of the workers that serve.
+  // Of the workers that serve; none once the end has begun.
   std::vector<WorkerStats> Stats() const;
 
  private:

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 #include "net/errno_status.h"
+#include "net/listen_sockets.h"
 
 namespace quintet {
 namespace {
@@ -31,11 +33,13 @@ static_assert(sizeof(Packet) <= WorkerChannel::kMaxBytes + alignof(Head));
 
 constexpr size_t kHeadBytes = offsetof(Packet, body);
 
+static_assert(kBodyBytes * 8 >= ListenSockets::kMaxSockets);
+
 // A bit each; the bytes used.
 size_t EncodeSockets(const std::vector<size_t>& sockets, char* bytes) {
   size_t length = 0;
   for (const size_t socket : sockets) {
-    if (socket / 8 >= kBodyBytes) continue;  // 32,000 sockets: nobody has so many
+    assert(socket < ListenSockets::kMaxSockets);
     bytes[socket / 8] = static_cast<char>(bytes[socket / 8] | 1 << (socket % 8));
     length = std::max(length, socket / 8 + 1);
   }

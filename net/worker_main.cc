@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "net/cores.h"
 #include "net/limited_log.h"
 #include "net/worker_channel.h"
@@ -86,11 +87,22 @@ int RunWorker(Socket channel_socket, size_t worker, const GenerationSetup& setup
         if (log) log(LogLevel::kError, "the supervisor has ended; draining");
         (*server)->Stop();
       });
-  if (!channel.ok()) return EXIT_FAILURE;
+  if (!channel.ok()) {
+    // There is nothing to tell the supervisor with.
+    if (log) {
+      log(LogLevel::kError, absl::StrCat("worker ", worker, ": channel to the supervisor: ",
+                                         std::string(channel.status().message())));
+    }
+    return EXIT_FAILURE;
+  }
   (*server)->set_on_left([&] { (*channel)->Send({.type = WorkerMessage::Type::kLeft}); });
   const absl::Status watched = loop.WatchSignal(
       SIGTERM, [&](int) { (*channel)->Send({.type = WorkerMessage::Type::kAskLeave}); });
-  if (!watched.ok()) return EXIT_FAILURE;
+  if (!watched.ok()) {
+    (*channel)->Send(
+        {.type = WorkerMessage::Type::kFailed, .text = std::string(watched.message())});
+    return EXIT_FAILURE;
+  }
   (*channel)->Send({.type = WorkerMessage::Type::kReady,
                     .text = DescribeBackend((*server)->backend(), setup.server.loop.backend.kind)});
   const absl::Status status = (*server)->Run();

@@ -567,6 +567,13 @@ TEST_F(ListenSocketsTest, WhatAnotherSetHasNot) {
   EXPECT_THAT(both->NotIn(*both), IsEmpty());
 }
 
+TEST_F(ListenSocketsTest, MoreSocketsThanAMessageCanNameAreRefused) {
+  const auto sockets = ListenSockets::Open(Options(ListenSockets::kMaxSockets + 1));
+  EXPECT_EQ(sockets.status().code(), absl::StatusCode::kInvalidArgument) << sockets.status();
+  EXPECT_THAT(std::string(sockets.status().message()), HasSubstr("listening sockets"));
+  EXPECT_NE(Open(Options(ListenSockets::kMaxSockets + 1, ListenPolicy::kShared)), nullptr);
+}
+
 TEST_F(ListenSocketsTest, WhatCannotBeIsRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(ListenSockets::Open(Options(0)).status()));
   ListenSocketsOptions options = Options(2, ListenPolicy::kShared);

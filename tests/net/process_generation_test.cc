@@ -9,11 +9,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "net/listen_sockets.h"
 #include "tests/net/real_server.h"
 #include "tests/net/supervised_server.h"
 #include "tests/support/backend_kinds.h"
@@ -37,6 +41,15 @@ struct Totals {
 uint64_t NumberBehind(const std::string& line, std::string_view name) {
   const size_t at = line.find(name);
   return at == std::string::npos ? 0 : std::stoull(line.substr(at + name.size()));
+}
+
+// As in proc_pid_stat(5).
+char StateOf(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string stat;
+  std::getline(file, stat);
+  const size_t name_end = stat.rfind(')');
+  return name_end + 2 < stat.size() ? stat[name_end + 2] : '?';
 }
 
 class ProcessGenerationTest
@@ -172,6 +185,91 @@ TEST_P(ProcessGenerationTest, WorkersAskedToLeaveBeforeTheyServeAreReplacedThen)
   }));
   ExpectAllServed(40);
   ExpectEnd();
+}
+
+TEST_P(HandoffGenerationTest, AReplacedWorkerThatHangsIsKilled) {
+  options.drain_timeout = 100ms;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::vector<Fd> kept = DialAndKeep(4);
+  const pid_t asked = server.Workers().front();
+  server.script().blocks_drain = true;
+  ASSERT_EQ(::kill(asked, SIGTERM), 0);
+  ASSERT_NE(server.WaitForLine("is serving"), "");
+  EXPECT_THAT(server.WaitForLine("does not end: killing it"), HasSubstr(std::to_string(asked)));
+  EXPECT_THAT(server.WaitForLine("died while it drained"), HasSubstr("signal 9 (SIGKILL)"));
+  server.script().blocks_drain = false;
+  EXPECT_TRUE(Eventually([&] { return server.Workers().size() == kWorkers; }));
+  ExpectAllServed(20);
+  ExpectEnd();
+}
+
+// ---- Deaths in a drain ----
+
+TEST_P(HandoffGenerationTest, ADeathInADrainIsLogged) {
+  server.script().ignores_drain = true;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::vector<Fd> kept = DialAndKeep(16);
+  const pid_t asked = server.Workers().front();
+  ASSERT_EQ(::kill(asked, SIGTERM), 0);
+  ASSERT_NE(server.WaitForLine("is serving"), "");
+  ASSERT_EQ(::kill(asked, SIGKILL), 0);
+  EXPECT_THAT(server.WaitForLine("died while it drained"), HasSubstr(std::to_string(asked)));
+  server.Signal(SIGQUIT);
+  ASSERT_NE(server.WaitForLine("stopping"), "");
+  // The one that was there from the start has connections.
+  const pid_t other = server.Workers().front();
+  ASSERT_EQ(::kill(other, SIGKILL), 0);
+  const std::string line = server.WaitForLine("died while it drained");
+  EXPECT_THAT(line, HasSubstr(std::to_string(other)));
+  EXPECT_THAT(line, HasSubstr("signal 9 (SIGKILL)"));
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// Killed before it could say that it accepts no more: others must look for what it was woken for.
+TEST(ProcessGenerationEventsTest, AWorkerThatDiesInADrainHasLeft) {
+  EventLoopOptions loop_options;
+  loop_options.backend.kind = BackendKind::kPoll;
+  loop_options.backend.log = nullptr;
+  auto loop = EventLoop::Create(loop_options);
+  ASSERT_TRUE(loop.ok()) << loop.status();
+  ServerOptions server;
+  server.addresses = {*Address::Parse("127.0.0.1:0")};
+  server.policy = ListenPolicy::kShared;
+  server.loop.backend = loop_options.backend;
+  auto sockets = ListenSockets::Open({.addresses = server.addresses, .policy = server.policy});
+  ASSERT_TRUE(sockets.ok()) << sockets.status();
+  int left = 0;
+  std::string failed;
+  ProcessGeneration* drained = nullptr;
+  GenerationSetup setup;
+  setup.server = server;
+  setup.sessions = std::make_shared<FunctionFactory>(EchoFactory());
+  setup.sockets = *std::move(sockets);
+  ProcessGeneration generation(**loop, std::move(setup),
+                               {.ready =
+                                    [&] {
+                                      const auto worker =
+                                          static_cast<pid_t>(drained->Stats().front().pid);
+                                      // It reads nothing from here on.
+                                      EXPECT_EQ(::kill(worker, SIGSTOP), 0);
+                                      while (StateOf(worker) != 'T') ::usleep(1000);
+                                      drained->Drain({.timeout = 20s, .stopping = false});
+                                      EXPECT_EQ(::kill(worker, SIGKILL), 0);
+                                    },
+                                .failed =
+                                    [&](absl::Status status) {
+                                      failed = status.ToString();
+                                      (*loop)->Stop();
+                                    },
+                                .left = [&] { ++left; },
+                                .ended = [&] { (*loop)->Stop(); }});
+  drained = &generation;
+  ASSERT_TRUE(generation.Start().ok());
+  ASSERT_TRUE(generation.Prepare().ok());
+  generation.Serve();
+  (*loop)->Run();
+  EXPECT_EQ(failed, "");
+  EXPECT_GT(left, 0);
 }
 
 // ---- The delay before a drain ----

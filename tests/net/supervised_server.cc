@@ -34,13 +34,16 @@ class ScriptedEcho final : public EchoSession {
   explicit ScriptedEcho(const Script& script) : script_(script) {}
   size_t OnData(std::span<const std::byte> data) override {
     answered_ = true;
-    if (script_.blocks) ++script_.hangs;
-    while (script_.blocks) ::usleep(1000);
+    const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+    const bool busy = script_.blocks && text == "busy";
+    if (busy) ++script_.hangs;
+    while (busy && script_.blocks) ::usleep(1000);
     const size_t taken = EchoSession::OnData(data);
     if (draining_) transport().Close();
     return taken;
   }
   void OnDrain() override {
+    while (script_.blocks_drain) ::usleep(1000);
     if (script_.ignores_drain) return;
     draining_ = true;
     if (answered_) transport().Close();
@@ -51,17 +54,6 @@ class ScriptedEcho final : public EchoSession {
   bool answered_ = false;
   bool draining_ = false;
 };
-
-absl::Status StartWorker(const Script& script, size_t worker) {
-  const int number = static_cast<int>(worker);
-  if (script.crashing_worker == number) ::abort();
-  if (script.hanging_worker == number) ++script.hangs;
-  while (script.hanging_worker == number) ::usleep(1000);
-  if (script.failing_worker == number || script.failing_worker == -2) {
-    return absl::InternalError("cannot start, on purpose");
-  }
-  return absl::OkStatus();
-}
 
 // Lets this process open `left` descriptors more, -1: as many as it may.
 void LimitDescriptors(int left) {
@@ -78,6 +70,18 @@ void LimitDescriptors(int left) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+absl::Status StartWorker(const Script& script, size_t worker) {
+  const int number = static_cast<int>(worker);
+  if (script.crashing_worker == number) ::abort();
+  if (script.hanging_worker == number) ++script.hangs;
+  while (script.hanging_worker == number) ::usleep(1000);
+  if (script.failing_worker == number || script.failing_worker == -2) {
+    return absl::InternalError("cannot start, on purpose");
+  }
+  if (script.worker_descriptors_left >= 0) LimitDescriptors(script.worker_descriptors_left);
+  return absl::OkStatus();
+}
+
 int Serve(const Script& script, WorkerKind kind, const ServerOptions& options,
           Duration start_timeout, int log_fd) {
   const auto log = [log_fd](LogLevel, std::string_view message) {
@@ -90,6 +94,9 @@ int Serve(const Script& script, WorkerKind kind, const ServerOptions& options,
     service.server.shards = script.workers;
     if (script.max_connections > 0) {
       service.server.max_connections_per_shard = script.max_connections;
+    }
+    if (script.drain_timeout_ms >= 0) {
+      service.server.drain_timeout = std::chrono::milliseconds(script.drain_timeout_ms);
     }
     std::vector<Address>& addresses = service.server.addresses;
     while (addresses.size() > script.addresses) addresses.pop_back();

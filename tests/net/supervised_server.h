@@ -27,9 +27,13 @@ struct Script {
   std::atomic<size_t> max_connections = 0;   // of each worker; 0: as the options say
   // The server may open so many descriptors more until the reload is over; -1: no limit.
   std::atomic<int> descriptors_left = -1;
+  // The workers may open so many descriptors more, from before they are ready; -1: no limit.
+  std::atomic<int> worker_descriptors_left = -1;
+  std::atomic<int> drain_timeout_ms = -1;  // -1: as the options say
   std::atomic<bool> ignores_drain = false;
+  std::atomic<bool> blocks_drain = false;    // OnDrain() does not return meanwhile
   std::atomic<size_t> descriptor_limit = 0;  // RLIMIT_NOFILE of all from the start; 0: as it is
-  // A worker's handler does not return meanwhile; counts as a hang.
+  // The handler of a client that says "busy" does not return meanwhile; counts as a hang.
   std::atomic<bool> blocks = false;
 };
 

@@ -153,6 +153,59 @@ TEST_P(SupervisorTest, ADrainWithoutATimeoutWaitsAndASecondSignalDoesNot) {
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
+// A later plan may only shorten the time.
+TEST_P(SupervisorTest, ADrainWithoutATimeoutKeepsTheDeadlineOfTheOneBeforeIt) {
+  server.script().ignores_drain = true;
+  options.drain_delay = 2s;
+  options.drain_timeout = 1s;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  Fd kept = Dial(server.address());
+  ASSERT_TRUE(SendAll(kept.get(), "a"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 1), "a");
+  server.Signal(SIGTERM);
+  ASSERT_NE(server.WaitForLine("stopping"), "");
+  server.Signal(SIGQUIT);
+  EXPECT_EQ(ReceiveToEnd(kept.get()), "");
+  kept.Reset();
+  EXPECT_EQ(server.WaitForExit(), 0);
+  EXPECT_EQ(server.WaitForLine("does not end"), "") << "the workers were not told of the deadline";
+}
+
+TEST_P(SupervisorTest, TheEndShortensTheDrainOfThoseThatAReloadHasReplaced) {
+  server.script().ignores_drain = true;
+  options.drain_delay = 200ms;
+  options.drain_timeout = 300s;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  Fd kept = Dial(server.address());
+  ASSERT_TRUE(SendAll(kept.get(), "a"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 1), "a");
+  server.script().drain_timeout_ms = 100;
+  server.Signal(SIGHUP);
+  ASSERT_NE(server.WaitForLine("reloaded"), "");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(ReceiveToEnd(kept.get()), "");
+  kept.Reset();
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST_P(SupervisorTest, WhatADrainRefusesAndShows) {
+  server.script().ignores_drain = true;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const Fd kept = Dial(server.address());
+  ASSERT_TRUE(SendAll(kept.get(), "a"));
+  ASSERT_EQ(ReceiveExactly(kept.get(), 1), "a");
+  server.Signal(SIGQUIT);
+  ASSERT_NE(server.WaitForLine("stopping"), "");
+  server.Signal(SIGHUP);
+  EXPECT_THAT(server.WaitForLine("reload refused"), HasSubstr("the server is ending"));
+  server.Signal(SIGUSR2);
+  EXPECT_THAT(server.WaitForLine("no successor is started"), HasSubstr("the server is ending"));
+  server.Signal(SIGUSR1);
+  EXPECT_THAT(server.WaitForLine("active 1"), HasSubstr(", draining): accepted 1, "));
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
 // Those whom the kernel has let in, and nobody has accepted yet, are served before the end.
 TEST_P(SupervisorTest, TheEndServesThoseWhoWaitToBeAccepted) {
   server.script().max_connections = 1;
@@ -273,6 +326,30 @@ TEST_P(HandoffSupervisorTest, ADrainGivesAwayWhomNobodyHadRoomFor) {
     EXPECT_EQ(ReceiveToEnd(client.get()), "b");
     client.Reset();
   }
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// Old workers that abort take nobody from those who serve, also while one of them hangs.
+TEST_P(HandoffSupervisorTest, AReloadWithoutATimeoutLeavesTheQueueToTheNewWorkers) {
+  options.drain_timeout = Duration::zero();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  Fd clients[] = {Dial(server.address()), Dial(server.address())};
+  for (const Fd& client : clients) {
+    ASSERT_TRUE(SendAll(client.get(), "a"));
+    ASSERT_EQ(ReceiveExactly(client.get(), 1), "a");
+  }
+  server.script().blocks = true;
+  ASSERT_TRUE(SendAll(clients[0].get(), "busy"));
+  while (server.script().hangs == 0) ::usleep(1000);
+  server.Signal(SIGHUP);
+  ASSERT_NE(server.WaitForLine("reloaded"), "");
+  // The other old worker has been told by then.
+  ReceiveToEnd(clients[1].get());
+  ExpectAllServed(40);
+  server.script().blocks = false;
+  ReceiveToEnd(clients[0].get());
+  ASSERT_NE(server.WaitForLine("the old workers have ended"), "");
+  server.Signal(SIGTERM);
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
@@ -522,6 +599,26 @@ TEST_P(ProcessSupervisorTest, AWorkerThatHangsOrCrashesBeforeItIsReadyRefusesThe
   EXPECT_THAT(server.WaitForLine("reload refused"), HasSubstr("SIGABRT"));
   ExpectAllServed(40);
   EXPECT_EQ(server.Workers().size(), 2U);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+// Out of descriptors at one step of a worker's start after another.
+TEST_P(ProcessSupervisorTest, AWorkerThatCannotStartSaysWhy) {
+  constexpr int kMaxDescriptors = 100;  // far more than it takes
+  ASSERT_NO_FATAL_FAILURE(Start());
+  int refused = 0;
+  for (int left = 0; left < kMaxDescriptors; ++left) {
+    server.script().worker_descriptors_left = left;
+    server.Signal(SIGHUP);
+    const std::string line = server.WaitForLine("reload");
+    ASSERT_NE(line, "");
+    if (line.find("reloaded") != std::string::npos) break;
+    ++refused;
+    EXPECT_THAT(line, HasSubstr("(exit code 1)")) << "no reason is given";
+  }
+  EXPECT_GT(refused, 1);
+  EXPECT_LT(refused, kMaxDescriptors);
   server.Signal(SIGTERM);
   EXPECT_EQ(server.WaitForExit(), 0);
 }
