@@ -153,6 +153,12 @@ TEST_P(SupervisorTest, ADrainWithoutATimeoutWaitsAndASecondSignalDoesNot) {
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
+// Whether the other end has closed, and not merely been silent for a peer's patience.
+bool HasEnded(const Fd& client) {
+  char byte;
+  return ::recv(client.get(), &byte, 1, MSG_DONTWAIT) == 0;
+}
+
 // A later plan may only shorten the time.
 TEST_P(SupervisorTest, ADrainWithoutATimeoutKeepsTheDeadlineOfTheOneBeforeIt) {
   server.script().ignores_drain = true;
@@ -166,6 +172,7 @@ TEST_P(SupervisorTest, ADrainWithoutATimeoutKeepsTheDeadlineOfTheOneBeforeIt) {
   ASSERT_NE(server.WaitForLine("stopping"), "");
   server.Signal(SIGQUIT);
   EXPECT_EQ(ReceiveToEnd(kept.get()), "");
+  EXPECT_TRUE(HasEnded(kept)) << "the deadline has passed";
   kept.Reset();
   EXPECT_EQ(server.WaitForExit(), 0);
   EXPECT_EQ(server.WaitForLine("does not end"), "") << "the workers were not told of the deadline";
@@ -184,6 +191,7 @@ TEST_P(SupervisorTest, TheEndShortensTheDrainOfThoseThatAReloadHasReplaced) {
   ASSERT_NE(server.WaitForLine("reloaded"), "");
   server.Signal(SIGTERM);
   EXPECT_EQ(ReceiveToEnd(kept.get()), "");
+  EXPECT_TRUE(HasEnded(kept)) << "the deadline has passed";
   kept.Reset();
   EXPECT_EQ(server.WaitForExit(), 0);
 }
