@@ -50,8 +50,7 @@ class OperationsTest : public DescriptorLeakTest, public ::testing::WithParamInt
   void TearDown() override;
 
   // Starts hello on `listen`, as the parameter says, with `workers` workers that are not pinned and
-  // more arguments. False, and the test has been skipped or has failed, when it does not serve: a
-  // policy that the backend does not have is skipped.
+  // more arguments. False, and the test has failed, when it does not serve.
   [[nodiscard]] bool Start(int workers, const std::vector<std::string>& more = {},
                            const ChildProcess::Options& options = {});
   // An address; empty: the configuration says it.
