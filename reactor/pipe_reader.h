@@ -38,13 +38,17 @@ class PipeReader {
   void Pause();
   void Resume();
   bool paused() const { return paused_; }
+  // Calls the callback now with what the pipe holds at this moment, where it is neither paused nor
+  // running: the last words of a writer who has ended and is about to be forgotten.
+  void ReadAvailable();
   // The end was told, the descriptor is closed.
   bool ended() const { return fd_ < 0; }
 
  private:
   PipeReader(int fd, Callback callback) : fd_(fd), callback_(std::move(callback)) {}
 
-  void OnReadable();
+  // One read. Whether there may be more, and this still is.
+  bool ReadOnce();
   void Close();
 
   int fd_;

@@ -225,6 +225,21 @@ TEST_P(ProcessTest, PausedOutputHoldsTheProgramBack) {
   ASSERT_TRUE(TurnUntil([&] { return record_.output.size() > before; }));
 }
 
+TEST_P(ProcessTest, LastWordsCanBeReadAtOnce) {
+  const auto process = Spawn(Shell("head -c 60000 /dev/zero"));
+  process->output()->Pause();
+  ASSERT_TRUE(TurnUntil([&] { return record_.end.has_value(); }));
+  process->output()->ReadAvailable();
+  EXPECT_EQ(record_.output, "");
+  process->output()->Resume();
+  process->output()->ReadAvailable();
+  EXPECT_EQ(record_.output.size(), 60'000U);
+  EXPECT_TRUE(record_.output_ended);
+  process->output()->ReadAvailable();
+  for (int i = 0; i < 5; ++i) loop().RunOnce(std::chrono::milliseconds(1));
+  EXPECT_EQ(record_.output.size(), 60'000U);
+}
+
 TEST_P(ProcessTest, ProgramThatDoesNotReadRaisesNoSignalAndLosesNobody) {
   ProcessOptions options = Shell("exec <&-; echo closed; read line; exit 0");
   options.input = Stream::kPipe;
