@@ -152,6 +152,10 @@ absl::StatusOr<Address> Connection::PeerAddress() const {
   return PeerAddressOf(fd());
 }
 
+absl::StatusOr<Address> Connection::LocalAddress() const {
+  return closing() ? absl::UnavailableError("the connection is closed") : LocalAddressOf(fd());
+}
+
 void Connection::SetPeerAddress(const Address& address) {
   assert(state_ != State::kConnecting);
   address_ = std::make_unique<const Address>(address);

@@ -70,6 +70,8 @@ class Connection final : public Source, public Transport, private Timer {
   bool stopping() const override { return group_ == nullptr || group_->stopping(); }
   absl::StatusOr<Address> PeerAddress() const override;
   void SetPeerAddress(const Address& address) override;
+  absl::StatusOr<Address> LocalAddress() const override;
+  EventLoop* loop() override { return &loop_; }
   std::shared_ptr<Executor> executor() override;
 
   // Asks the session to come to an end: OnDrain() before the loop waits again.

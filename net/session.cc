@@ -2,6 +2,10 @@
 
 namespace quintet {
 
+absl::StatusOr<Address> Transport::LocalAddress() const {
+  return absl::UnimplementedError("this transport has no address of its own");
+}
+
 std::string_view CloseReasonName(CloseReason reason) {
   switch (reason) {
     case CloseReason::kNone:

@@ -16,6 +16,8 @@
 
 namespace quintet {
 
+class EventLoop;
+
 // Why a connection ended, as Session::OnClosed() is told and as servers count it.
 enum class CloseReason : uint8_t {
   kNone,            // not closed
@@ -91,6 +93,13 @@ class Transport {
   // For sessions that learn from a proxy whose connection it passes on. Costs memory for as long as
   // the connection lasts.
   virtual void SetPeerAddress(const Address& address) = 0;
+  // The address of this end, by a system call (getsockname(2)). An error when the connection is
+  // gone, and where a transport has none.
+  virtual absl::StatusOr<Address> LocalAddress() const;
+
+  // The loop that the connection is on, for sessions that wait for more than their peer, such as
+  // the programs that they run. Null where there is none, as under the blocking models.
+  virtual EventLoop* loop() { return nullptr; }
 
   // For replies from other threads. The same for all connections of a loop.
   virtual std::shared_ptr<Executor> executor() = 0;

@@ -75,9 +75,9 @@ absl::Status Socket::Listen(int backlog) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Address> Socket::LocalAddress() const {
-  return AskName(::getsockname, "getsockname", fd_);
-}
+absl::StatusOr<Address> LocalAddressOf(int fd) { return AskName(::getsockname, "getsockname", fd); }
+
+absl::StatusOr<Address> Socket::LocalAddress() const { return LocalAddressOf(fd_); }
 
 absl::StatusOr<Address> Socket::PeerAddress() const { return PeerAddressOf(fd_); }
 

@@ -13,6 +13,8 @@ namespace quintet {
 
 // getpeername(2) for a descriptor that somebody else owns. Any thread.
 absl::StatusOr<Address> PeerAddressOf(int fd);
+// getsockname(2), likewise.
+absl::StatusOr<Address> LocalAddressOf(int fd);
 
 // Owns one descriptor and closes it. Move-only; -1 when empty. Thread-compatible.
 //

@@ -1,5 +1,7 @@
 #include "net/http/exchange.h"
 
+#include "net/http/server_session.h"
+
 namespace quintet::http {
 
 void Exchange::Reply(int status, std::string_view text) {
@@ -16,6 +18,12 @@ ExchangeHandle Exchange::Defer() {
 }
 
 absl::StatusOr<Address> Exchange::PeerAddress() const { return transport_->PeerAddress(); }
+
+absl::StatusOr<Address> Exchange::LocalAddress() const { return transport_->LocalAddress(); }
+
+bool Exchange::RedirectLocally(std::string_view target) {
+  return session_->RedirectLocally(target);
+}
 
 bool Exchange::stopping() const { return transport_->stopping(); }
 

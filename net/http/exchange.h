@@ -3,6 +3,7 @@
 #define QUINTET_NET_HTTP_EXCHANGE_H_
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
@@ -27,6 +28,10 @@ class Exchange {
   // be empty.
   using BodyCallback = absl::AnyInvocable<void(Exchange&, std::string_view piece, bool last)>;
   using DrainedCallback = absl::AnyInvocable<void(Exchange&)>;
+  using EofCallback = absl::AnyInvocable<void(Exchange&)>;
+
+  // A response may be redirected so often on this side; then something goes round in circles.
+  static constexpr int kMaxLocalRedirects = 10;
 
   Exchange() = default;
   Exchange(const Exchange&) = delete;
@@ -49,6 +54,18 @@ class Exchange {
   // Called each time that ResponseWriter::blocked() has become false again. Not null.
   void OnDrained(DrainedCallback callback) { on_drained_ = std::move(callback); }
 
+  // Called, once, when the peer has closed its sending side behind a complete request: it has gone
+  // away, or it has nothing more to ask and waits for the response. One cannot tell. Not noticed
+  // while nothing is read: body held back, requests waiting behind this one. Not null.
+  void OnEof(EofCallback callback) { on_eof_ = std::move(callback); }
+
+  // Has the request answered as if GET (or HEAD, where HEAD was asked) of `target`, a path and
+  // perhaps a query, had been asked for without a body: the local redirect of RFC 3875 section
+  // 6.2.2. From a task of ExchangeHandle only. Callbacks, status and fields set until now are
+  // dropped, and request() is another one from here on. False, with nothing done: the response was
+  // begun, the target is not valid, or this was done kMaxLocalRedirects times.
+  [[nodiscard]] bool RedirectLocally(std::string_view target);
+
   // The answer comes later, perhaps from another thread, by the handle. Requests behind this one
   // wait meanwhile; its own deadline (Timeouts::request) goes on.
   ExchangeHandle Defer();
@@ -56,6 +73,10 @@ class Exchange {
   // The client's address: the other end of the connection, or whom a proxy named in a PROXY header.
   // Mostly a system call. An error when the connection has just been closed.
   absl::StatusOr<Address> PeerAddress() const;
+  // The server's address that the client is connected to, by a system call.
+  absl::StatusOr<Address> LocalAddress() const;
+  // The connection's loop; null where it has none (Transport::loop()).
+  EventLoop* loop() const { return transport_->loop(); }
   // The server is about to go away, not merely to be replaced by a successor: for replies to those
   // who ask how it is, so that they send new work elsewhere.
   bool stopping() const;
@@ -63,10 +84,19 @@ class Exchange {
  private:
   friend class ServerSession;
 
+  // What is asked for instead.
+  struct LocalRedirect {
+    std::string target;
+    Request request;
+    int count = 1;
+  };
+
   const Request* request_ = nullptr;
   ResponseWriter response_;
   BodyCallback on_body_;
   DrainedCallback on_drained_;
+  EofCallback on_eof_;
+  std::unique_ptr<LocalRedirect> redirect_;
   bool body_paused_ = false;
   bool deferred_ = false;
   Transport* transport_ = nullptr;

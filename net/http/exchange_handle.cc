@@ -14,4 +14,9 @@ bool ExchangeHandle::Run(Task task) const {
   });
 }
 
+bool ExchangeHandle::RunHere(absl::FunctionRef<void(Exchange&)> task) const {
+  if (ticket_ == nullptr || ticket_->session == nullptr) return false;
+  return ticket_->session->RunLate(task);
+}
+
 }  // namespace quintet::http

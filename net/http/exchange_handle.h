@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "net/session.h"
 
 namespace quintet::http {
@@ -25,6 +26,11 @@ class ExchangeHandle {
   // is complete or the connection gone. False when not even that can happen any more, because the
   // loop is gone (the task is destroyed before it returns), or for an empty handle.
   bool Run(Task task) const;
+
+  // The connection's thread only, and from outside the callbacks of all sessions, for example in
+  // those of other sources of the loop: runs `task` at once. False, without it, when the response
+  // is complete, the connection gone or the handle empty.
+  bool RunHere(absl::FunctionRef<void(Exchange&)> task) const;
 
  private:
   friend class Exchange;

@@ -188,6 +188,10 @@ void ResponseWriter::Write(std::string_view piece) {
   Flush();
 }
 
+void ResponseWriter::Fail() {
+  if (!ended()) state_ = State::kFailed;
+}
+
 void ResponseWriter::End() {
   if (ended()) return;
   if (!begun()) {

@@ -46,6 +46,10 @@ class ResponseWriter {
   // Completes a response that Write() began; sends one without a body where it did not.
   void End();
 
+  // The body that was begun has no end: closes the connection in a way that tells the peer. Without
+  // a head sent, closes it without a response.
+  void Fail();
+
   // The peer is slower than the handler: stop writing until Exchange::OnDrained() calls.
   bool blocked() const { return terms_.transport->output_blocked(); }
 
@@ -88,6 +92,15 @@ class ResponseWriter {
   // After the head was sent: what it said.
   bool keep_alive() const { return keep_alive_; }
   bool failed() const { return state_ == State::kFailed; }
+  // After a failure: the end of the connection would pass for that of the body.
+  bool end_tells_length() const { return coding_ == Coding::kUntilClose; }
+  // As Reset(), for another handler to begin anew.
+  void DropFields() {
+    fields_.clear();
+    status_ = 200;
+    has_length_ = false;
+    close_after_ = false;
+  }
 
   bool body_allowed() const;
   // Settles how the body's end is told; takes back a `length` that must not be sent.

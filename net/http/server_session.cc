@@ -222,7 +222,9 @@ void ServerSession::RunUser(absl::FunctionRef<void(Exchange&)> code) {
     if (response.begun()) return AbortConnection(CloseReason::kSessionError);
     return Refuse(500);
   }
-  if (response.failed()) return CloseConnection();
+  if (response.failed()) {
+    return response.end_tells_length() ? AbortConnection(CloseReason::kAborted) : CloseConnection();
+  }
   if (response.begun()) active.replying_at = transport().now();
   if (response.ended()) return;
   const bool body_to_come = exchange.on_body_ != nullptr && !active.last_delivered;
@@ -230,12 +232,13 @@ void ServerSession::RunUser(absl::FunctionRef<void(Exchange&)> code) {
   if (!exchange.deferred_ && !body_to_come && !drain_to_come) Refuse(500);
 }
 
-void ServerSession::RunLate(absl::FunctionRef<void(Exchange&)> task) {
-  if (closed_ || active_ == nullptr || active_->exchange.response_.ended()) return;
+bool ServerSession::RunLate(absl::FunctionRef<void(Exchange&)> task) {
+  if (closed_ || active_ == nullptr || active_->exchange.response_.ended()) return false;
   RunUser(task);
   std::string_view none;
   Pump(none);
   Settle();
+  return true;
 }
 
 void ServerSession::Refuse(int status) {
@@ -278,15 +281,19 @@ void ServerSession::DropRequest() {
     if (exchange.ticket_.use_count() != 1) exchange.ticket_.reset();
   }
   exchange.response_.Reset();
-  if (exchange.on_body_ == nullptr && exchange.on_drained_ == nullptr) {
+  exchange.redirect_.reset();
+  if (exchange.on_body_ == nullptr && exchange.on_drained_ == nullptr &&
+      exchange.on_eof_ == nullptr) {
     context_->Release(std::move(active_));
     return;
   }
   // Destroyed last and on their own: what they own may do anything but come back here.
   const Exchange::BodyCallback on_body = std::move(exchange.on_body_);
   const Exchange::DrainedCallback on_drained = std::move(exchange.on_drained_);
+  const Exchange::EofCallback on_eof = std::move(exchange.on_eof_);
   exchange.on_body_ = nullptr;
   exchange.on_drained_ = nullptr;
+  exchange.on_eof_ = nullptr;
   context_->Release(std::move(active_));
 }
 
@@ -310,6 +317,15 @@ void ServerSession::OnEof() {
   // The peer may have closed its side only: what it asked for is answered (RFC 9112 section 9.6).
   // What it did not ask to the end is not.
   if (!active_->request_done) return Refuse(400);
+  Exchange& exchange = active_->exchange;
+  if (exchange.on_eof_ == nullptr || exchange.response_.ended()) return;
+  RunUser([](Exchange& target) {
+    Exchange::EofCallback callback = std::exchange(target.on_eof_, nullptr);
+    callback(target);
+  });
+  std::string_view none;
+  Pump(none);
+  Settle();
 }
 
 void ServerSession::OnOutputDrained() {

@@ -58,8 +58,11 @@ class ServerSession final : public Session {
   bool idle() const override;
   void OnClosed(CloseReason reason) override;
 
-  // For ExchangeHandle: runs `task` with the exchange in progress, then goes on.
-  void RunLate(absl::FunctionRef<void(Exchange&)> task);
+  // For ExchangeHandle: runs `task` with the exchange in progress, then goes on. False, without it,
+  // when there is none.
+  bool RunLate(absl::FunctionRef<void(Exchange&)> task);
+  // For Exchange, in a task of RunLate().
+  bool RedirectLocally(std::string_view target);
 
  private:
   // Reads and answers as far as `input` goes and nothing must be waited for.
