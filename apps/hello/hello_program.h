@@ -4,6 +4,7 @@
 
 #include "apps/program/config.h"
 #include "apps/program/program.h"
+#include "net/cgi/options.h"
 #include "net/http/options.h"
 
 namespace quintet::hello {
@@ -11,9 +12,13 @@ namespace quintet::hello {
 // Never destroyed.
 const program::Program& HelloProgram();
 
-// What the settings of HTTP have set in a configuration of this program.
-inline const http::Options& HttpOptions(const program::Config& config) {
-  return program::Own<http::Options>(config);
+// What the settings of this program alone set.
+struct HelloOptions {
+  http::Options http;
+  cgi::Options cgi;  // no directory: no programs are run
+};
+inline const HelloOptions& OptionsOf(const program::Config& config) {
+  return program::Own<HelloOptions>(config);
 }
 
 }  // namespace quintet::hello

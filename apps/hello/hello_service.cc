@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "net/address.h"
+#include "net/cgi/gateway.h"
 #include "net/http/exchange.h"
 #include "net/http/router.h"
 #include "net/http/server_session_factory.h"
@@ -41,7 +42,8 @@ void Health(http::Exchange& exchange) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::Options& options) {
+absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::Options& options,
+                                                                   const cgi::Options& cgi) {
   http::Router router;
   router.Get("/", Hello);
   router.Get("/client", Client);
@@ -49,6 +51,11 @@ absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::O
   router.Post(
       "/echo", Echo,
       {.body = http::RouteOptions::Body::kStream, .body_bytes = http::RouteOptions::kUnlimited});
+  if (!cgi.directory.empty()) {
+    const auto gateway = cgi::Gateway::Create(cgi);
+    if (!gateway.ok()) return gateway.status();
+    gateway->Register(router);
+  }
   return http::ServerSessionFactory::Create(std::move(router), options);
 }
 

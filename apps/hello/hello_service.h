@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "net/cgi/options.h"
 #include "net/http/options.h"
 #include "net/session.h"
 
@@ -20,8 +21,10 @@ namespace quintet::hello {
 //   GET /healthz  200, text/plain, "ok"; 503, "stopping", from when the server has begun to stop,
 //                 so that a balancer sends new connections elsewhere
 //
-// InvalidArgument: limits that no request could keep.
-absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::Options& options);
+// and, where `cgi` names a directory, its programs below /cgi-bin/ (net/cgi/gateway.h). Errors:
+// InvalidArgument (limits that no request could keep), those of cgi::Gateway::Create().
+absl::StatusOr<std::unique_ptr<SessionFactory>> CreateHelloService(const http::Options& options,
+                                                                   const cgi::Options& cgi = {});
 
 }  // namespace quintet::hello
 

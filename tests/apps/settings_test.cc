@@ -251,7 +251,7 @@ TEST_F(SettingsTest, ValuesReachTheOptions) {
                 "--max-header", "4096", "--backlog", "7", "--server-name", "x"});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Config& config = loaded->config;
-  const http::Options& http = hello::HttpOptions(config);
+  const http::Options& http = hello::OptionsOf(config).http;
   EXPECT_EQ(config.server.loop.backend.kind, BackendKind::kSelect);
   EXPECT_EQ(config.server.shards, 0);
   EXPECT_FALSE(config.server.pin);
