@@ -2,9 +2,11 @@
 #include "net/cgi/gateway.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,7 +74,7 @@ class CgiGatewayTest : public PromiseTest {
       exchange.Reply(200, "plain " + std::string(exchange.request().query()));
     });
     gateway_->Register(router);
-    factory_ = *http::ServerSessionFactory::Create(std::move(router));
+    factory_ = *http::ServerSessionFactory::Create(std::move(router), http_options_);
     ServerOptions options;
     options.loop.stall_threshold = Duration::zero();
     options.drain_timeout = std::chrono::milliseconds(50);
@@ -134,6 +136,7 @@ class CgiGatewayTest : public PromiseTest {
 
   const ProgramDirectory directory_;
   cgi::Options options_;
+  http::Options http_options_;
   std::unique_ptr<cgi::Gateway> gateway_;
   std::unique_ptr<SessionFactory> factory_;
   std::unique_ptr<RunningServer> running_;
@@ -508,6 +511,31 @@ TEST_P(CgiGatewayTest, SlowClientHoldsItsProgramBack) {
   ASSERT_EQ(output.responses.size(), 1U);
   EXPECT_EQ(output.responses[0].body.size(), kBytes);
   AwaitLog("standard error: over");
+}
+
+TEST_P(CgiGatewayTest, ProgramThatDoesNotReadHoldsItsClientBack) {
+  const std::string gate = directory_.path() + "/gate";
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+  directory_.Write("late", Script("read go <gate; wc -c"));
+  http_options_.limits.body_bytes = 1 << 30;
+  Serve();
+  const Fd client = Connect();
+  constexpr size_t kBytes = 64 << 20;
+  ASSERT_TRUE(SendAll(client.get(), "POST /cgi-bin/late HTTP/1.1\r\nHost: a\r\nContent-Length: " +
+                                        std::to_string(kBytes) + "\r\n\r\n"));
+  // Pipe, sockets and what may wait for the program: a few MiB.
+  size_t sent = 0;
+  for (int quiet = 0; quiet < 20 && sent < kBytes / 2;) {
+    const size_t more = FillSocket(client.get());
+    sent += more;
+    quiet = more == 0 ? quiet + 1 : 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_LT(sent, kBytes / 2);
+  const Fd open_gate(::open(gate.c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(::write(open_gate.get(), "go\n", 3), 3);
+  ASSERT_TRUE(SendAll(client.get(), std::string(kBytes - sent, 'x')));
+  EXPECT_EQ(Receive(client).body, std::to_string(kBytes) + "\n");
 }
 
 TEST_P(CgiGatewayTest, BodyThatNobodyReadsIsNoHindrance) {
