@@ -150,7 +150,10 @@ void WorkerChannel::SendWaiting() {
 }
 
 bool WorkerChannel::TrySend(WorkerMessage& message) {
-  if (!waiting_.empty()) return false;
+  return waiting_.empty() && SendOn(socket_, message);
+}
+
+bool WorkerChannel::SendOn(const Socket& socket, WorkerMessage& message) {
   Packet packet;
   iovec part{.iov_base = &packet, .iov_len = Encode(message, packet)};
   Control control{};
@@ -169,7 +172,7 @@ bool WorkerChannel::TrySend(WorkerMessage& message) {
   }
   ssize_t sent;
   do {
-    sent = ::sendmsg(socket_.fd(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = ::sendmsg(socket.fd(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   // ETOOMANYREFS: as many descriptors are on their way as the process may open (unix(7)).
   if (sent < 0 &&

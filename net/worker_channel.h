@@ -63,6 +63,9 @@ class WorkerChannel {
   void Send(WorkerMessage message);
   // Sends now, or leaves the message as it is and returns false.
   bool TrySend(WorkerMessage& message);
+  // The same on a socket of CreatePair() that has no channel: for those who have not even the
+  // descriptors of a loop.
+  static bool SendOn(const Socket& socket, WorkerMessage& message);
   // Delivers what has arrived, before the loop would.
   void Receive();
 

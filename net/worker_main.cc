@@ -42,16 +42,11 @@ void Obey(WorkerMessage& message, Server& server, const LogFunction& log,
   }
 }
 
-// There is no loop of the server's then: any will do.
-void TellFailure(Socket channel_socket, const absl::Status& failure) {
-  EventLoopOptions options;
-  options.backend.kind = BackendKind::kPoll;
-  auto loop = EventLoop::Create(options);
-  if (!loop.ok()) return;
-  auto channel = WorkerChannel::Create(
-      **loop, std::move(channel_socket), [](WorkerMessage&) {}, [] {});
-  if (!channel.ok()) return;
-  (*channel)->Send({.type = WorkerMessage::Type::kFailed, .text = std::string(failure.message())});
+void TellFailure(const Socket& channel_socket, const absl::Status& failure) {
+  WorkerMessage message{.type = WorkerMessage::Type::kFailed,
+                        .text = std::string(failure.message())};
+  // The first message of its end, for which there is room.
+  static_cast<void>(WorkerChannel::SendOn(channel_socket, message));
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Prepare(size_t worker, const GenerationSetup& setup,
@@ -73,7 +68,7 @@ int RunWorker(Socket channel_socket, size_t worker, const GenerationSetup& setup
   const LogFunction& log = setup.log;
   auto server = Prepare(worker, setup, counters);
   if (!server.ok()) {
-    TellFailure(std::move(channel_socket), server.status());
+    TellFailure(channel_socket, server.status());
     return EXIT_FAILURE;
   }
   EventLoop& loop = (*server)->loop();
