@@ -125,7 +125,7 @@ void Gateway::Register(http::Router& router) const {
   for (const char* const method : {"GET", "POST", "PUT", "PATCH", "DELETE"}) {
     router.Handle(method, state_->options.prefix + "*",
                   [state = state_](http::Exchange& exchange) { Handle(state, exchange); },
-                  {.body = http::RouteOptions::Body::kStream});
+                  {.body = http::RouteOptions::Body::kStream, .body_bytes = {}});
   }
 }
 
