@@ -90,7 +90,9 @@ absl::Status RunModelServer(const ModelOptions& model, const ServerOptions& opti
   const auto signals =
       SignalThread::Start(kSignals, SignalActions(**server, model.model, options, events));
   if (!signals.ok()) return signals.status();
-  if (events.on_serving) events.on_serving(**server);
+  if (events.on_serving) {
+    if (absl::Status status = events.on_serving(**server); !status.ok()) return status;
+  }
   return (*server)->Run();
 }
 

@@ -14,8 +14,8 @@ namespace quintet::program {
 
 struct ModelServerEvents {
   LogFunction log = nullptr;  // not empty; any thread
-  // On the calling thread, when it listens and is about to serve.
-  std::function<void(const ModelServer& server)> on_serving = nullptr;
+  // On the calling thread, when it listens, takes signals, and is about to serve; an error ends it.
+  std::function<absl::Status(const ModelServer& server)> on_serving = nullptr;
   std::function<void()> on_stopping = nullptr;  // on the thread of signals: the end begins
 };
 

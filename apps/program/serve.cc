@@ -197,12 +197,16 @@ absl::Status Run::ServeModel() {
   }
   const auto sessions = program_.sessions(config_);
   if (!sessions.ok()) return sessions.status();
-  return RunModelServer(
-      config_.model, config_.server, **sessions,
-      {.log = log_,
-       .on_serving =
-           [this](const ModelServer& server) { OnServing(StartLine(server, config_.model)); },
-       .on_stopping = [this] { Tell(manager_.Stopping()); }});
+  return RunModelServer(config_.model, config_.server, **sessions,
+                        {.log = log_,
+                         .on_serving =
+                             [this](const ModelServer& server) {
+                               // Whoever reads it may send signals, which are taken from here on.
+                               absl::Status status = WritePidFile();
+                               if (status.ok()) OnServing(StartLine(server, config_.model));
+                               return status;
+                             },
+                         .on_stopping = [this] { Tell(manager_.Stopping()); }});
 }
 
 absl::Status Run::Serve(const std::vector<std::string>& arguments) {
