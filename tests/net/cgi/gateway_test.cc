@@ -78,6 +78,8 @@ class CgiGatewayTest : public PromiseTest {
     ServerOptions options;
     options.loop.stall_threshold = Duration::zero();
     options.drain_timeout = std::chrono::milliseconds(50);
+    // Who writes more than the client reads loses the connection.
+    options.connection.output_cap = 4 << 20;
     options.loop.backend.log = [this](LogLevel, std::string_view line) {
       const std::lock_guard lock(mutex_);
       log_.append(line).append("\n");
