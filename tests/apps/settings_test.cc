@@ -194,7 +194,7 @@ TEST_F(SettingsTest, DefaultsAreTheLibrarys) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   Config expected;
   expected.server.addresses = {*Address::Parse("127.0.0.1:8080")};
-  expected.own = http::Options();
+  expected.own = hello::HelloOptions();
   EXPECT_EQ(Values(loaded->config), Values(expected));
   EXPECT_THAT(loaded->origins, ::testing::Each("default"));
 }
