@@ -101,7 +101,7 @@ TEST_P(CgiTest, DirectoryThatIsNoneIsAConfigurationError) {
   EXPECT_THAT(hello.error(), HasSubstr(directory_.path() + "/missing: ENOENT"));
   ChildProcess zero(QUINTET_HELLO_PATH, {"--cgi-timeout", "0s"});
   EXPECT_EQ(zero.Wait(), 2);
-  EXPECT_THAT(zero.error(), HasSubstr("cgi.timeout = \"0s\" (flag --cgi-timeout)"));
+  EXPECT_THAT(zero.error(), HasSubstr("flag --cgi-timeout: \"0s\" is not allowed"));
 }
 
 }  // namespace

@@ -215,7 +215,9 @@ TEST_P(ChildWatchTest, SignalAloneTells) {
   };
   EXPECT_EQ(WithoutPidfd([](EventLoop&, Findings& findings) {
               StoppedClock clock;
-              auto backend = CreateBackend({.kind = GetParam()}, clock);
+              BackendOptions options;
+              options.kind = GetParam();
+              auto backend = CreateBackend(options, clock);
               auto loop = EventLoop::CreateWith(*std::move(backend), clock);
               std::optional<int> told;
               const pid_t pid = ForkPaused();
