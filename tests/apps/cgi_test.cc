@@ -64,13 +64,17 @@ TEST_P(CgiTest, ProgramsAnswer) {
   ExpectCleanEnd();
 }
 
-TEST_P(CgiTest, LimitsAreSettings) {
+TEST_P(CgiTest, TimeIsASetting) {
   directory_.Write("sleep", "exec sleep 1000");
-  directory_.Write("yes", "printf 'Content-Type: text/plain\\n\\n'; exec yes");
-  ASSERT_TRUE(
-      Start(1, {"--cgi", directory_.path(), "--cgi-timeout", "200ms", "--cgi-max-output", "1000"}));
+  ASSERT_TRUE(Start(1, {"--cgi", directory_.path(), "--cgi-timeout", "200ms"}));
   EXPECT_EQ(Get("/cgi-bin/sleep").status, 504);
   EXPECT_TRUE(hello().WaitForLines("504: it took longer than it may", 1));
+  ExpectCleanEnd();
+}
+
+TEST_P(CgiTest, OutputIsASetting) {
+  directory_.Write("yes", "printf 'Content-Type: text/plain\\n\\n'; exec yes");
+  ASSERT_TRUE(Start(1, {"--cgi", directory_.path(), "--cgi-max-output", "1000"}));
   Fd client = Connect();
   ASSERT_TRUE(SendAll(client.get(),
                       "GET /cgi-bin/yes HTTP/1.1\r\nHost: a\r\n"
