@@ -4,7 +4,7 @@ import json
 import unittest
 
 from bench.connections import __main__ as program
-from bench.connections import memory, report
+from bench.connections import report
 from bench.connections.results import Memory, Pair, Results
 
 
@@ -20,17 +20,6 @@ def some_results() -> Results:
     ]
     results.churn = [Pair("quintet-poll", "floor-poll", 0, [20, 20], [18, 18], [9, 9], [10, 10])]
     return results
-
-
-class MemoryTest(unittest.TestCase):
-    def test_only_written_memory_counts(self) -> None:
-        text = "Rss:   9 kB\nAnonymous:           12 kB\nLazyFree: 0 kB\n"
-        self.assertEqual(memory.parse_anonymous(text), 12 << 10)
-        with self.assertRaises(ValueError):
-            memory.parse_anonymous("Rss: 1 kB\n")
-
-    def test_slab_is_not_one_of_its_parts(self) -> None:
-        self.assertEqual(memory.parse_slab("KReclaimable: 1 kB\nSlab:  7 kB\n"), 7 << 10)
 
 
 class CountsTest(unittest.TestCase):

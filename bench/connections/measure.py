@@ -5,10 +5,9 @@ import dataclasses
 import sys
 import time
 
-from bench.connections import memory
 from bench.connections.crowd import Crowd
 from bench.connections.results import Memory, Pair
-from bench.harness import cpu
+from bench.harness import cpu, memory
 from bench.harness.errors import Refused
 from bench.http import check
 from bench.http.servers import Paths, Running, Server

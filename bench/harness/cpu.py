@@ -43,6 +43,12 @@ def parse_stat(text: str) -> tuple[int, int]:
     return int(fields[11]), int(fields[12])
 
 
+def parse_children(text: str) -> tuple[int, int]:
+    """cutime and cstime of a /proc/PID/stat: of children that ended and were waited for."""
+    fields = text[text.rindex(")") + 2 :].split()
+    return int(fields[13]), int(fields[14])
+
+
 def of_processes(pids: Iterable[int]) -> CpuTime:
     total_ns = waited_ns = user = system = 0
     for pid in pids:

@@ -41,13 +41,16 @@ def lines_script(
     places: Sequence[str],
     lines: Sequence[Line],
     reference: float | None = None,
+    logarithmic: bool = False,
 ) -> str:
     """Lines over places at equal distances, so that 1 and 1000 fit on one axis."""
     script = _head(path, title, y_label) + f"set xlabel {_text(x_label)}\n"
     script += "set key outside right top\n"
     ticks = ", ".join(f"{_text(place)} {x}" for x, place in enumerate(places))
     script += f"set xtics ({ticks})\nset xrange [-0.3:{len(places) - 0.7}]\n"
-    script += "set yrange [*:*]\n" if reference is not None else "set yrange [0:*]\n"
+    script += "set logscale y\n" if logarithmic else ""
+    free = logarithmic or reference is not None
+    script += "set yrange [*:*]\n" if free else "set yrange [0:*]\n"
     plots = []
     if reference is not None:
         plots.append(f"{reference} notitle with lines linecolor '#888888' dashtype 2")

@@ -2,11 +2,14 @@
 
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
-from bench.harness import cpu, environment, gnuplot, markdown, process, summary, syscalls
+from bench.harness import (cpu, environment, gnuplot, markdown, memory, process, summary, syscalls,
+                           usage)
 from bench.harness.errors import Refused
 
 
@@ -37,6 +40,10 @@ class CpuTest(unittest.TestCase):
         fields = " ".join(str(number) for number in range(3, 53))
         self.assertEqual(cpu.parse_stat(f"12 (a) b) {fields}"), (14, 15))
 
+    def test_what_ended_children_used(self) -> None:
+        fields = " ".join(str(number) for number in range(3, 53))
+        self.assertEqual(cpu.parse_children(f"12 (a b) {fields}"), (16, 17))
+
     def test_idle_and_iowait_are_not_busy(self) -> None:
         text = "cpu  1 1 1 1 1 1 1 1 0 0\ncpu1 100 0 50 1000 200 0 50 0 0 0\n"
         self.assertEqual(cpu.parse_core(text, 1), 200 / cpu.TICKS_PER_SECOND)
@@ -52,6 +59,68 @@ class CpuTest(unittest.TestCase):
 
     def test_own_memory(self) -> None:
         self.assertGreater(cpu.peak_rss_bytes([os.getpid()]), 1 << 20)
+
+
+class MemoryTest(unittest.TestCase):
+    def test_only_written_memory_counts(self) -> None:
+        text = "Rss:   9 kB\nAnonymous:           12 kB\nLazyFree: 0 kB\n"
+        self.assertEqual(memory.parse_anonymous(text), 12 << 10)
+        with self.assertRaises(ValueError):
+            memory.parse_anonymous("Rss: 1 kB\n")
+
+    def test_slab_is_not_one_of_its_parts(self) -> None:
+        self.assertEqual(memory.parse_slab("KReclaimable: 1 kB\nSlab:  7 kB\n"), 7 << 10)
+
+    def test_shared_pages_count_by_their_share(self) -> None:
+        self.assertEqual(memory.parse_pss("Rss: 9 kB\nPss:   3 kB\nPss_Dirty: 1 kB\n"), 3 << 10)
+        self.assertEqual(memory.parse_page_tables("VmPTE:\t  44 kB\n"), 44 << 10)
+
+
+class UsageTest(unittest.TestCase):
+    def test_switches_of_both_kinds(self) -> None:
+        text = "Name:\tx\nvoluntary_ctxt_switches:\t70\nnonvoluntary_ctxt_switches:\t3\n"
+        found = usage.parse_switches(text)
+        self.assertEqual(found, usage.Switches(70, 3))
+        self.assertEqual((found - usage.Switches(10, 1)).total, 62)
+
+    def test_what_ended_children_used_is_in_the_tree(self) -> None:
+        # Two tenths of a second in a child that has ended, and as much again in a thread that has.
+        script = """
+import os, sys, threading, time
+def spin():
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        pass
+pid = os.fork()
+if pid == 0:
+    spin()
+    os._exit(0)
+os.waitpid(pid, 0)
+thread = threading.Thread(target=spin)
+thread.start()
+thread.join()
+print("done", flush=True)
+sys.stdin.read()
+"""
+        with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as running:
+            self.assertEqual(running.stdout.readline(), "done\n")
+            self.assertGreater(usage.cpu_seconds(process.tree(running.pid)), 0.38)
+            # A thread that was joined may still be on its way out of the kernel.
+            deadline = time.monotonic() + 20
+            while usage.size([running.pid]).threads > 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertEqual(usage.size([running.pid]).threads, 1)
+            before = usage.reaped_switches()
+            running.stdin.close()
+            running.wait()
+        self.assertGreater((usage.reaped_switches() - before).voluntary, 1)
+
+    def test_size_of_this_process(self) -> None:
+        found = usage.size([os.getpid(), 1 << 30])
+        self.assertEqual(found.processes, 1)
+        self.assertGreater(found.pss_bytes, 1 << 20)
+        self.assertGreater(found.page_table_bytes, 0)
 
 
 class ProcessTest(unittest.TestCase):

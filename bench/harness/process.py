@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -21,7 +22,7 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
 
-def _on_core(core: int | None) -> Callable[[], None]:
+def on_core(core: int | None) -> Callable[[], None]:
     """What a child does before it becomes a program: it keeps to a core, and dies with us."""
 
     def prepare() -> None:
@@ -117,7 +118,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=_on_core(core),
+                preexec_fn=on_core(core),
             )
 
     def __enter__(self) -> "Process":
@@ -146,6 +147,16 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
+    def wait_for(self, pattern: str, what: str, seconds: float = START_SECONDS) -> re.Match[str]:
+        """Until the output matches; `what` it is to tell, for the refusal."""
+        deadline = time.monotonic() + seconds
+        while not (match := re.search(pattern, self.output())):
+            self.pids()
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.command[0]} does not tell {what}: {self.output()[-400:]}")
+            time.sleep(0.01)
+        return match
+
     def wait_until_listening(self, port: int) -> None:
         """Looks whose socket it is: a connection could be one to somebody else."""
         deadline = time.monotonic() + START_SECONDS
@@ -156,7 +167,7 @@ class Process:
             time.sleep(0.02)
         raise Refused(f"{self.command[0]} does not listen on port {port}: {self.output()[-400:]}")
 
-    def finish(self, any_code: bool = False) -> None:
+    def finish(self, any_code: bool = False, seconds: float | None = None) -> None:
         """stop(), and refuses what had ended before, and what does not end well.
 
         It ends well with 0, or by the SIGTERM that it is sent, where it has no handler for that;
@@ -165,21 +176,34 @@ class Process:
         try:
             self.pids()
         finally:
-            self.stop()
+            self.stop(seconds)
         status = self._popen.poll()
         by_code = any_code and status is not None and status > 0
         if status not in (0, -signal.SIGTERM) and not by_code:
             text = self.output().strip()[-400:]
             raise Refused(f"{self.command[0]} ended with {status} after SIGTERM: {text}")
 
-    def stop(self) -> None:
-        """Ends the whole group: a child may live a little longer than its parent, or not listen."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    def stop(self, seconds: float | None = None) -> None:
+        """Ends the whole group: a child may live a little longer than its parent, or not listen.
+
+        Who does not listen for so long, STOP_SECONDS if not told, is killed.
+        """
+        self._end(seconds or STOP_SECONDS, signal.SIGTERM, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """The same at once. Refuses what had ended before."""
+        try:
+            self.pids()
+        finally:
+            self._end(STOP_SECONDS, signal.SIGKILL)
+
+    def _end(self, seconds: float, *numbers: int) -> None:
+        for number in numbers:
             if not self._members():
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
-            deadline = time.monotonic() + STOP_SECONDS
+            deadline = time.monotonic() + seconds
             while self._members() and time.monotonic() < deadline:
                 time.sleep(0.005)
 
@@ -198,7 +222,7 @@ def run_pinned(command: Sequence[str], core: int, timeout: float) -> tuple[str, 
         text=True,
         timeout=timeout,
         check=False,
-        preexec_fn=_on_core(core),
+        preexec_fn=on_core(core),
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:

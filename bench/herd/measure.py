@@ -1,6 +1,5 @@
 """What a listening policy does: who is woken for a connection, and who gets it."""
 
-import contextlib
 import dataclasses
 import pathlib
 import re
@@ -9,6 +8,7 @@ import socket
 import struct
 import time
 
+from bench.harness import usage
 from bench.harness.errors import Refused
 from bench.harness.process import Process, free_port, tree
 
@@ -52,17 +52,6 @@ def parse_counters(output: str, workers: int) -> list[Worker] | None:
     return [Worker(int(m["accepted"]), int(m["active"]), int(m["empty"])) for m in found]
 
 
-def voluntary_switches(pid: int) -> int:
-    """How often the threads of the process and its descendants went to sleep."""
-    total = 0
-    for each in tree(pid):
-        for status in pathlib.Path(f"/proc/{each}/task").glob("*/status"):
-            with contextlib.suppress(OSError):
-                match = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read_text(), re.M)
-                total += int(match.group(1)) if match else 0
-    return total
-
-
 class Herd:
     """One server with clients that hold on to their connections."""
 
@@ -74,12 +63,7 @@ class Herd:
         self.clients: list[socket.socket] = []
 
     def __enter__(self) -> "Herd":
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while "listening on" not in self.process.output():
-            self.process.pids()
-            if time.monotonic() > deadline:
-                raise Refused(f"hello does not serve: {self.process.output()[-400:]}")
-            time.sleep(0.01)
+        self.process.wait_for("listening on", "that it serves", PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,9 +118,9 @@ def wakes(herd: Herd, connections: int, pause: float) -> Wakes:
     """Of connections that come one by one, each when all workers sleep again."""
     herd.settle(0)
     empty = sum(each.empty for each in herd.counters())
-    before = voluntary_switches(herd.process.pid)
+    before = usage.switches(tree(herd.process.pid)).voluntary
     herd.connect(connections, pause)
-    slept = voluntary_switches(herd.process.pid) - before
+    slept = usage.switches(tree(herd.process.pid)).voluntary - before
     found = herd.settle(connections)
     herd.drop()
     herd.settle(0)

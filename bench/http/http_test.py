@@ -12,7 +12,6 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Iterator
-from typing import cast
 from unittest import mock
 
 from bench.harness import process
@@ -223,11 +222,14 @@ class PlanTest(unittest.TestCase):
 
 class ServersTest(unittest.TestCase):
     def test_a_silent_fallback_is_refused(self) -> None:
-        class Started:
+        class Started(process.Process):
+            def __init__(self) -> None:
+                pass
+
             def output(self) -> str:
                 return "hello: listening on 127.0.0.1:7; model x; backend epoll_et; shards 1\n"
 
-        started = cast(process.Process, Started())
+        started = Started()
         self.assertEqual(servers.by_name("quintet-epoll_et").read_start_line(started), 7)
         with self.assertRaisesRegex(Refused, "asked for io_uring and runs on epoll_et"):
             servers.by_name("quintet-io_uring").read_start_line(started)

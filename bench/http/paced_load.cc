@@ -15,46 +15,27 @@
 // Prints one JSON object, latencies in microseconds, or null when replies were still missing two
 // seconds after the last request was due. Exit code 1 when a reply was wrong.
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bench/harness/load.h"
+
 namespace quintet::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::nanoseconds;
-
-constexpr uint64_t kSeed = 1;
 constexpr int kEventsPerPoll = 256;
-// After the last due time; a server that still owes replies then did not keep up.
-constexpr auto kGrace = std::chrono::seconds(2);
-// Requests due in this first part warm up and are not counted.
-constexpr double kWarmUpShare = 0.1;
-
-[[noreturn]] void Die(const std::string& what) {
-  std::fprintf(stderr, "paced_load: %s\n", what.c_str());
-  std::exit(1);
-}
-
-[[noreturn]] void DieErrno(const char* step) { Die(std::string(step) + ": " + strerror(errno)); }
 
 struct Arguments {
   uint16_t port;
@@ -62,17 +43,6 @@ struct Arguments {
   double rate;  // requests per second, of all connections together
   double seconds;
 };
-
-// Bytes of the reply that stands at the beginning of `text`; 0 while it is not complete.
-size_t ReplyBytes(std::string_view text) {
-  constexpr std::string_view kStatus = "HTTP/1.1 200 ";
-  constexpr std::string_view kBody = "Hello, World!";
-  const size_t head = text.find("\r\n\r\n");
-  if (head == std::string_view::npos || text.size() < head + 4 + kBody.size()) return 0;
-  if (!text.starts_with(kStatus)) Die("not a 200: " + std::string(text.substr(0, 40)));
-  if (text.substr(head + 4, kBody.size()) != kBody) Die("a reply has the wrong body");
-  return head + 4 + kBody.size();
-}
 
 struct Connection {
   int fd = -1;
@@ -96,27 +66,23 @@ class Generator {
 
   // False when the server did not keep up with the rate.
   bool Run() {
-    std::mt19937_64 random(kSeed);
-    std::exponential_distribution<double> gap_seconds(arguments_.rate);
-    const auto in = [this](double seconds) {
-      return start_ + nanoseconds(std::llround(seconds * 1e9));
-    };
-    start_ = Clock::now();
-    count_from_ = in(arguments_.seconds * kWarmUpShare);
-    const Clock::time_point end = in(arguments_.seconds);
-    latencies_.reserve(static_cast<size_t>(arguments_.rate * arguments_.seconds * 1.1) + 64);
-    lags_.reserve(latencies_.capacity());
+    const Clock::time_point start = Clock::now();
+    count_from_ = start + Seconds(arguments_.seconds * kWarmUpShare);
+    const Clock::time_point end = start + Seconds(arguments_.seconds);
+    const auto expected = static_cast<size_t>(arguments_.rate * arguments_.seconds * 1.1) + 64;
+    latencies_.Reserve(expected);
+    lags_.Reserve(expected);
 
-    double due_seconds = gap_seconds(random);
-    Clock::time_point due = in(due_seconds);
+    DueTimes due_times(arguments_.rate, start);
+    Clock::time_point due = due_times.due();
     size_t next = 0;
     for (;;) {
       const Clock::time_point now = Clock::now();
       while (due <= now && due < end) {
         Issue(connections_[next], due, now);
         next = next + 1 == connections_.size() ? 0 : next + 1;
-        due_seconds += gap_seconds(random);
-        due = in(due_seconds);
+        due_times.Next();
+        due = due_times.due();
       }
       if (due >= end && outstanding_ == 0) return true;
       if (now > end + kGrace) return false;
@@ -126,23 +92,15 @@ class Generator {
 
   void Print() {
     if (latencies_.empty()) Die("no request was due: the rate is too low for the time");
-    std::sort(latencies_.begin(), latencies_.end());
-    std::sort(lags_.begin(), lags_.end());
     std::printf(
         "{\"requests\": %zu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p99_9\": %.1f, "
         "\"max\": %.1f, \"lag_p99\": %.1f, \"held_back\": %zu}\n",
-        latencies_.size(), Quantile(latencies_, 0.5), Quantile(latencies_, 0.9),
-        Quantile(latencies_, 0.99), Quantile(latencies_, 0.999), Quantile(latencies_, 1),
-        lags_.empty() ? 0.0 : Quantile(lags_, 0.99), held_back_);
+        latencies_.size(), latencies_.Quantile(0.5), latencies_.Quantile(0.9),
+        latencies_.Quantile(0.99), latencies_.Quantile(0.999), latencies_.Quantile(1),
+        lags_.Quantile(0.99), held_back_);
   }
 
  private:
-  // Of sorted nanoseconds, the nearest rank, in microseconds.
-  static double Quantile(const std::vector<int64_t>& sorted, double share) {
-    const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(sorted.size())));
-    return static_cast<double>(sorted[std::max<size_t>(rank, 1) - 1]) / 1000;
-  }
-
   void Connect(size_t index) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) DieErrno("socket");
@@ -170,7 +128,7 @@ class Generator {
       return;
     }
     // This program's own delay. It is part of the latency too: what is shown is never too good.
-    if (due >= count_from_) lags_.push_back(nanoseconds(now - due).count());
+    if (due >= count_from_) lags_.Add(now - due);
     Send(connection, due);
   }
 
@@ -194,13 +152,11 @@ class Generator {
     if (received < 0) DieErrno("recv");
     if (received == 0) Die("the server closed a connection");
     connection.received.append(buffer.data(), static_cast<size_t>(received));
-    const size_t bytes = ReplyBytes(connection.received);
+    const size_t bytes = HelloReplyBytes(connection.received);
     if (bytes == 0) return;
     if (!connection.busy) Die("a reply came to no request");
     connection.received.erase(0, bytes);
-    if (connection.due >= count_from_) {
-      latencies_.push_back(nanoseconds(Clock::now() - connection.due).count());
-    }
+    if (connection.due >= count_from_) latencies_.Add(Clock::now() - connection.due);
     connection.busy = false;
     --outstanding_;
     if (connection.waiting.empty()) return;
@@ -213,12 +169,11 @@ class Generator {
   const std::string request_;
   const int epoll_;
   std::vector<Connection> connections_;
-  Clock::time_point start_;
   Clock::time_point count_from_;
   size_t outstanding_ = 0;
   size_t held_back_ = 0;  // requests that found their connection busy
-  std::vector<int64_t> latencies_;
-  std::vector<int64_t> lags_;
+  Durations latencies_;
+  Durations lags_;
 };
 
 Arguments Parse(int argc, char** argv) {

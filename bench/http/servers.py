@@ -2,10 +2,8 @@
 
 import dataclasses
 import pathlib
-import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 
 from bench.harness import process
@@ -13,7 +11,6 @@ from bench.harness.errors import Missing, Refused
 from bench.http import check
 from bench.http.scenarios import PIPELINE
 
-START_LINE_SECONDS = 5.0
 # Another program may take the port that was chosen for a server before it listens there.
 START_ATTEMPTS = 3
 BACKENDS = ("select", "poll", "epoll_lt", "epoll_et", "io_uring")
@@ -107,12 +104,7 @@ class Server:
         """The port. The line names the backend in use, too: a fallback must not pass for what was
         asked."""
         pattern = r"listening on 127\.0\.0\.1:(\d+);(?:.*;)? backend ([a-z_]+).*\n"
-        deadline = time.monotonic() + START_LINE_SECONDS
-        while not (match := re.search(pattern, started.output())):
-            started.pids()
-            if time.monotonic() > deadline:
-                raise Refused(f"{self.name} does not tell its port and backend")
-            time.sleep(0.02)
+        match = started.wait_for(pattern, "its port and backend")
         port, active = match.groups()
         if active != self.backend:
             raise Refused(f"{self.name} was asked for {self.backend} and runs on {active}")

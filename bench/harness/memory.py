@@ -1,4 +1,4 @@
-"""What connections cost in memory: the server's own, and the kernel's."""
+"""Memory of processes, and of the kernel."""
 
 import pathlib
 import re
@@ -14,6 +14,15 @@ def _kib(text: str, label: str) -> int:
 def parse_anonymous(smaps_rollup: str) -> int:
     """Bytes of memory the process has written to; files and the rings of io_uring are not in it."""
     return 1024 * _kib(smaps_rollup, "Anonymous")
+
+
+def parse_pss(smaps_rollup: str) -> int:
+    """Bytes resident, of a page that several processes have mapped only its share."""
+    return 1024 * _kib(smaps_rollup, "Pss")
+
+
+def parse_page_tables(status: str) -> int:
+    return 1024 * _kib(status, "VmPTE")
 
 
 def user_bytes(pid: int) -> int:
