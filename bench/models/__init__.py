@@ -1,0 +1,1 @@
+"""The classic server models side by side; see __main__.py."""
