@@ -284,9 +284,12 @@ class ServersTest(unittest.TestCase):
 
     def _listener(self, first: str = "", kind: str = "quintet") -> servers.Running:
         """A server that only listens, after `first`."""
+        # Sleeps in pieces: Python runs a handler between two of them only, so one long sleep that
+        # begins just behind the signal would be slept to its end.
         script = (
             f"import socket, sys, time; {first} "
-            "listener = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
+            "listener = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+            "[time.sleep(0.01) for _ in range(6000)]"
         )
 
         def command(_: servers.Paths, port: int, __: pathlib.Path) -> list[str]:
