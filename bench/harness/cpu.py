@@ -6,6 +6,8 @@ import os
 import pathlib
 from collections.abc import Iterable
 
+from bench.harness.process import entries
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,9 +54,9 @@ def parse_children(text: str) -> tuple[int, int]:
 def of_processes(pids: Iterable[int]) -> CpuTime:
     total_ns = waited_ns = user = system = 0
     for pid in pids:
-        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        for thread in entries(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):  # a thread may end
-                ran, waited, _ = path.read_text().split()
+                ran, waited, _ = (thread / "schedstat").read_text().split()
                 total_ns += int(ran)
                 waited_ns += int(waited)
         with contextlib.suppress(OSError):

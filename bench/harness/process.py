@@ -58,8 +58,18 @@ def listening_sockets(port: int) -> set[str]:
     return found
 
 
+def entries(directory: str) -> list[pathlib.Path]:
+    """What is in it; nothing where it has gone, as processes and threads do at any moment.
+
+    Path.glob() looks at what it finds, and ends with ProcessLookupError where that has gone.
+    """
+    with contextlib.suppress(OSError):
+        return [pathlib.Path(directory, name) for name in os.listdir(directory)]
+    return []
+
+
 def has_open(pid: int, links: set[str]) -> bool:
-    for path in pathlib.Path(f"/proc/{pid}/fd").glob("*"):
+    for path in entries(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
             if os.readlink(path) in links:
                 return True
@@ -69,9 +79,9 @@ def has_open(pid: int, links: set[str]) -> bool:
 def children(pid: int) -> list[int]:
     """The processes that any thread of this one has started and that still are."""
     found: list[int] = []
-    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+    for thread in entries(f"/proc/{pid}/task"):
         with contextlib.suppress(OSError):
-            found += [int(word) for word in path.read_text().split()]
+            found += [int(word) for word in (thread / "children").read_text().split()]
     return found
 
 
@@ -86,12 +96,14 @@ def tree(pid: int) -> list[int]:
 def group(leader: int) -> list[int]:
     """The living processes of a process group."""
     found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for process in entries("/proc"):
+        if not process.name.isdigit():
+            continue
         with contextlib.suppress(OSError):
-            text = path.read_text()
+            text = (process / "stat").read_text()
             state, _, process_group = text[text.rindex(")") + 2 :].split()[:3]
             if int(process_group) == leader and state not in "ZX":
-                found.append(int(path.parent.name))
+                found.append(int(process.name))
     return found
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from bench.harness import cpu, memory
+from bench.harness.process import entries
 
 
 def _process_clock(pid: int) -> int:
@@ -67,9 +68,9 @@ def switches(pids: Iterable[int]) -> Switches:
     """Of the threads that are."""
     total = Switches()
     for pid in pids:
-        for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        for thread in entries(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
-                total += parse_switches(status.read_text())
+                total += parse_switches((thread / "status").read_text())
     return total
 
 
