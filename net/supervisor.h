@@ -48,7 +48,8 @@ struct SupervisorOptions {
   // Descriptors that worker processes keep, besides the standard streams and what they listen on.
   std::vector<int> kept_descriptors = {};
 
-  // Called on the thread of Run(), where not empty.
+  // Called on the thread of Run(), where not empty. They must not block: meanwhile no worker is
+  // replaced, and none is told of a connection that another has left waiting.
   std::function<void()> on_serving = nullptr;    // the first workers serve
   std::function<void()> on_reloading = nullptr;  // a reload begins
   std::function<void(bool done)> on_reloaded =

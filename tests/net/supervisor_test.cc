@@ -423,10 +423,12 @@ class EmbeddedSupervisorTest : public DescriptorLeakTest,
     EXPECT_TRUE(supervisor.ok()) << supervisor.status();
     return *std::move(supervisor);
   }
-  static bool Serves(const Address& address) {
-    const Fd client = Dial(address);
-    return client && SendAll(client.get(), "hi") && ReceiveExactly(client.get(), 2) == "hi";
+  static Fd Ask(const Address& address) {
+    Fd client = Dial(address);
+    EXPECT_TRUE(client && SendAll(client.get(), "hi"));
+    return client;
   }
+  static bool Answered(const Fd& client) { return ReceiveExactly(client.get(), 2) == "hi"; }
 
   std::atomic<int> workers = 2;
   std::atomic<int> loads = 0;
@@ -440,11 +442,13 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EmbeddedSupervisorTest,
 TEST_P(EmbeddedSupervisorTest, ReloadsAndStopsFromItsCallbacks) {
   Supervisor* running = nullptr;
   std::vector<std::string> events;
+  // Answered while the loop runs: a callback must not wait for them.
+  std::vector<Fd> clients;
   SupervisorOptions options;
   options.on_serving = [&] {
     events.push_back("serving");
     EXPECT_EQ(running->Stats().size(), 2U);
-    EXPECT_TRUE(Serves(running->addresses()[0]));
+    clients.push_back(Ask(running->addresses()[0]));
     workers = 3;
     running->Reload();
   };
@@ -452,7 +456,7 @@ TEST_P(EmbeddedSupervisorTest, ReloadsAndStopsFromItsCallbacks) {
   options.on_reloaded = [&](bool done) {
     events.push_back(done ? "reloaded" : "refused");
     EXPECT_EQ(running->Stats().size(), 3U);
-    EXPECT_TRUE(Serves(running->addresses()[0]));
+    clients.push_back(Ask(running->addresses()[0]));
     running->Stop();
   };
   options.on_stopping = [&] { events.push_back("stopping"); };
@@ -461,6 +465,8 @@ TEST_P(EmbeddedSupervisorTest, ReloadsAndStopsFromItsCallbacks) {
   const Address address = supervisor->addresses()[0];
   EXPECT_TRUE(supervisor->Run().ok());
   EXPECT_THAT(events, ElementsAre("serving", "reloading", "reloaded", "stopping"));
+  EXPECT_EQ(clients.size(), 2U);
+  for (const Fd& client : clients) EXPECT_TRUE(Answered(client));
   EXPECT_EQ(loads, 2);
   supervisor.reset();
   EXPECT_FALSE(Dial(address));
@@ -511,7 +517,7 @@ TEST_P(EmbeddedSupervisorTest, ReloadsAndStopsFromAnotherThread) {
     while (!serving) std::this_thread::yield();
     for (int i = 0; i < kReloads; ++i) {
       supervisor->Reload();
-      while (reloaded <= i) EXPECT_TRUE(Serves(address));
+      while (reloaded <= i) EXPECT_TRUE(Answered(Ask(address)));
     }
     supervisor->Stop();
   });
