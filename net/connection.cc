@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "net/socket.h"
+#include "reactor/catch_all.h"
 
 namespace quintet {
 namespace {
@@ -59,13 +59,7 @@ template <typename Callback>
 void Connection::CallSession(Callback&& callback) {
   assert(!in_callback_ && "a session was called from inside its own callback");
   in_callback_ = true;
-  try {
-    callback();
-  } catch (const std::exception& exception) {
-    OnSessionThrew(exception.what());
-  } catch (...) {
-    OnSessionThrew("not a std::exception");
-  }
+  CatchAll(callback, [this](const char* what) { OnSessionThrew(what); });
   in_callback_ = false;
 }
 

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "net/errno_status.h"
+#include "net/run_child.h"
 
 namespace quintet {
 namespace {
@@ -38,21 +38,12 @@ void CloseAllBut(std::vector<int> kept) {
   close_range(first, ~0U);
 }
 
-[[noreturn]] void RunChild(const std::function<int(Socket)>& main, Socket channel,
-                           std::span<const int> kept) {
+[[noreturn]] void Begin(const std::function<int(Socket)>& main, Socket channel,
+                        std::span<const int> kept) {
   std::vector<int> descriptors(kept.begin(), kept.end());
   descriptors.push_back(channel.fd());
   CloseAllBut(std::move(descriptors));
-  int code = EXIT_FAILURE;
-  try {
-    code = main(std::move(channel));
-  } catch (const std::exception& exception) {
-    ::fprintf(stderr, "quintet: a worker threw: %s\n", exception.what());
-  } catch (...) {
-    ::fprintf(stderr, "quintet: a worker threw\n");
-  }
-  ::fflush(nullptr);
-  ::_exit(code);
+  RunChild([&] { return main(std::move(channel)); });
 }
 
 }  // namespace
@@ -66,7 +57,7 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(
   ::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoStatus(errno, "fork");
-  if (pid == 0) RunChild(main, std::move(pair->second), kept);
+  if (pid == 0) Begin(main, std::move(pair->second), kept);
 
   pair->second.Reset();
   // From here on its end is this object's to see to.

@@ -4,11 +4,11 @@
 #include <cassert>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "reactor/catch_all.h"
 #include "reactor/child_reaper.h"
 #include "reactor/signal_watcher.h"
 
@@ -221,13 +221,7 @@ size_t EventLoop::FireTimers() {
 
 template <typename Callback>
 void EventLoop::Guard(Callback&& callback) {
-  try {
-    callback();
-  } catch (const std::exception& exception) {
-    ReportException(exception.what());
-  } catch (...) {
-    ReportException("not a std::exception");
-  }
+  CatchAll(callback, [this](const char* what) { ReportException(what); });
 }
 
 void EventLoop::ReportException(const char* what) {

@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "reactor/event_loop.h"
+#include "reactor/signal_set.h"
 
 namespace quintet {
 namespace {
@@ -18,11 +19,9 @@ namespace {
 // has no MSG_NOSIGNAL. How the process treats the signal is not a library's to change: it is
 // blocked for the time of the call and taken back. Returns the bytes, or -errno.
 ssize_t WriteWithoutSignal(int fd, std::string_view bytes) {
+  const sigset_t broken_pipe = SignalSet({SIGPIPE});
   sigset_t pending;
-  sigset_t broken_pipe;
   sigset_t before;
-  ::sigemptyset(&broken_pipe);
-  ::sigaddset(&broken_pipe, SIGPIPE);
   ::sigpending(&pending);
   ::pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
   const ssize_t count = ::write(fd, bytes.data(), bytes.size());

@@ -12,22 +12,12 @@
 #include "absl/strings/str_cat.h"
 #include "reactor/errno_text.h"
 #include "reactor/event_loop.h"
+#include "reactor/signal_set.h"
 
 namespace quintet {
-namespace {
-
-sigset_t SetOf(int signo) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, signo);
-  return set;
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<SignalWatcher>> SignalWatcher::Create(EventLoop& loop) {
-  sigset_t none;
-  sigemptyset(&none);
+  const sigset_t none = SignalSet({});
   const int fd = ::signalfd(-1, &none, SFD_NONBLOCK | SFD_CLOEXEC);
   if (fd < 0) return absl::ResourceExhaustedError(absl::StrCat("signalfd: ", ErrnoText(errno)));
   std::unique_ptr<SignalWatcher> signals(new SignalWatcher(fd));
@@ -56,7 +46,7 @@ absl::Status SignalWatcher::Add(int signo, Callback callback) {
     return absl::InvalidArgumentError(absl::StrCat("signal ", signo, " cannot be watched"));
   }
   // Blocked first: what signalfd is to hand out must not be delivered the ordinary way.
-  const sigset_t set = SetOf(signo);
+  const sigset_t set = SignalSet({signo});
   sigset_t before;
   ::pthread_sigmask(SIG_BLOCK, &set, &before);
   entries_.push_back({signo, sigismember(&before, signo) == 1, std::move(callback)});
@@ -77,7 +67,7 @@ void SignalWatcher::Remove(int signo) {
 
 void SignalWatcher::Restore(const Entry& entry) {
   if (entry.was_blocked) return;
-  const sigset_t set = SetOf(entry.signo);
+  const sigset_t set = SignalSet({entry.signo});
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 

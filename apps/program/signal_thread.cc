@@ -8,20 +8,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "reactor/signal_set.h"
 
 namespace quintet::program {
-namespace {
 
-sigset_t SetOf(std::span<const int> signals) {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signo : signals) ::sigaddset(&set, signo);
-  return set;
-}
-
-}  // namespace
-
-BlockedSignals::BlockedSignals(std::span<const int> signals) : signals_(SetOf(signals)) {
+BlockedSignals::BlockedSignals(std::span<const int> signals) : signals_(SignalSet(signals)) {
   ::pthread_sigmask(SIG_BLOCK, &signals_, &former_);
 }
 
@@ -53,7 +44,7 @@ absl::StatusOr<std::unique_ptr<SignalThread>> SignalThread::Start(std::span<cons
 }
 
 SignalThread::SignalThread(std::span<const int> signals, std::function<void(int)> action)
-    : signals_(SetOf(signals)), wake_(signals.front()), action_(std::move(action)) {}
+    : signals_(SignalSet(signals)), wake_(signals.front()), action_(std::move(action)) {}
 
 SignalThread::~SignalThread() {
   if (!thread_.joinable()) return;

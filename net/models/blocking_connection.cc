@@ -7,11 +7,11 @@
 #include <array>
 #include <cassert>
 #include <chrono>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "net/models/poll_until.h"
+#include "reactor/catch_all.h"
 #include "reactor/errno_class.h"
 
 namespace quintet {
@@ -58,13 +58,7 @@ template <typename Callback>
 void BlockingConnection::CallSession(Callback&& callback) {
   assert(!in_callback_ && "a session was called from inside its own callback");
   in_callback_ = true;
-  try {
-    callback();
-  } catch (const std::exception& exception) {
-    OnSessionThrew(exception.what());
-  } catch (...) {
-    OnSessionThrew("not a std::exception");
-  }
+  CatchAll(callback, [this](const char* what) { OnSessionThrew(what); });
   in_callback_ = false;
 }
 
@@ -308,13 +302,7 @@ void BlockingConnection::Wait() {
 
 void BlockingConnection::RunTasks(std::vector<Task> tasks) {
   for (Task& task : tasks) {
-    try {
-      task();
-    } catch (const std::exception& exception) {
-      LogError("a task threw: ", exception.what());
-    } catch (...) {
-      LogError("a task threw: ", "not a std::exception");
-    }
+    CatchAll(task, [this](const char* what) { LogError("a task threw: ", what); });
     task = nullptr;  // what it holds goes before the next one runs
   }
 }

@@ -10,20 +10,14 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <exception>
 #include <vector>
 
 #include "net/errno_status.h"
+#include "net/run_child.h"
+#include "reactor/signal_set.h"
 
 namespace quintet {
 namespace {
-
-sigset_t SetOf(int signo) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, signo);
-  return set;
-}
 
 void SetHandler(int signo, void (*handler)(int)) {
   struct sigaction action = {};
@@ -42,7 +36,7 @@ void LeaveToTheParent(int signo) {
   SetHandler(signo, DoNothing);
 }
 
-[[noreturn]] void RunChild(pid_t parent, const sigset_t& mask, absl::FunctionRef<int()> main) {
+[[noreturn]] void Begin(pid_t parent, const sigset_t& mask, absl::FunctionRef<int()> main) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // It may have ended before it was asked for; then nobody is told any more.
   if (::getppid() != parent) ::_exit(EXIT_SUCCESS);
@@ -50,16 +44,7 @@ void LeaveToTheParent(int signo) {
   LeaveToTheParent(SIGINT);
   LeaveToTheParent(SIGTERM);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-  int code = EXIT_FAILURE;
-  try {
-    code = main();
-  } catch (const std::exception& exception) {
-    ::fprintf(stderr, "quintet: a child threw: %s\n", exception.what());
-  } catch (...) {
-    ::fprintf(stderr, "quintet: a child threw\n");
-  }
-  ::fflush(nullptr);
-  ::_exit(code);
+  RunChild(main);
 }
 
 }  // namespace
@@ -72,7 +57,7 @@ absl::StatusOr<std::unique_ptr<Children>> Children::Create() {
       SignalRelay::Create(SIGCHLD, children->fd(), /*value=*/1, SignalRelay::Former::kCalled);
   if (!relay.ok()) return relay.status();
   children->relay_ = *std::move(relay);
-  const sigset_t set = SetOf(SIGCHLD);
+  const sigset_t set = SignalSet({SIGCHLD});
   sigset_t before;
   ::pthread_sigmask(SIG_UNBLOCK, &set, &before);
   children->was_blocked_ = sigismember(&before, SIGCHLD) == 1;
@@ -84,7 +69,7 @@ Children::~Children() {
   const std::vector<pid_t> left(pids_.begin(), pids_.end());
   for (const pid_t pid : left) ReapOne(pid, 0, [](pid_t, int) {});
   if (was_blocked_) {
-    const sigset_t set = SetOf(SIGCHLD);
+    const sigset_t set = SignalSet({SIGCHLD});
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   }
 }
@@ -102,7 +87,7 @@ pid_t Children::Start(absl::FunctionRef<int()> main) {
   const int error = errno;
   if (pid == 0) {
     ::close(ended_.get());
-    RunChild(parent, mask, main);
+    Begin(parent, mask, main);
   }
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (pid < 0) return -error;

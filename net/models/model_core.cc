@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "net/models/blocking_connection.h"
 #include "net/proxy_session.h"
 #include "reactor/backend.h"
+#include "reactor/catch_all.h"
 #include "reactor/errno_class.h"
 
 namespace quintet {
@@ -139,18 +139,13 @@ void ModelCore::CloseInChild(const std::vector<int>& kept) {
 }
 
 std::unique_ptr<Session> ModelCore::CreateSession() {
-  const auto log = [this](const char* what) {
-    LogLimited(counters_->server().session_log, LogLevel::kError,
-               [what] { return absl::StrCat("no session could be made: ", what); });
-  };
-  try {
-    return sessions_.CreateSession();
-  } catch (const std::exception& exception) {
-    log(exception.what());
-  } catch (...) {
-    log("not a std::exception");
-  }
-  return nullptr;
+  std::unique_ptr<Session> session;
+  CatchAll([&] { session = sessions_.CreateSession(); },
+           [this](const char* what) {
+             LogLimited(counters_->server().session_log, LogLevel::kError,
+                        [what] { return absl::StrCat("no session could be made: ", what); });
+           });
+  return session;
 }
 
 void ModelCore::Serve(Socket socket, size_t place, Ending& ending) {
