@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -326,6 +327,17 @@ Listener::Sharing ListenSockets::SharingOf(size_t index) const {
                      places_[sockets_[index].address].sockets >= options_.workers;
   const bool alone = dealt || options_.policy == ListenPolicy::kShared || options_.workers == 1;
   return alone ? Listener::Sharing::kAlone : Listener::Sharing::kShared;
+}
+
+std::vector<size_t> ListenSockets::All() const {
+  std::vector<size_t> all(sockets_.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return all;
+}
+
+std::vector<size_t> ListenSockets::AbandonedBy(const DrainPlan& plan) const {
+  if (plan.timeout <= Duration::zero()) return {};
+  return plan.stopping ? All() : plan.abandoned;
 }
 
 absl::StatusOr<Socket> ListenSockets::Duplicate(size_t index) const {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/address.h"
+#include "net/drain_plan.h"
 #include "net/inherited_sockets.h"
 #include "net/listen_policy.h"
 #include "net/listener.h"
@@ -87,6 +88,9 @@ class ListenSockets {
   std::vector<size_t> SocketsOf(size_t worker) const;
   // Whether several workers accept from it and only one is to be woken.
   Listener::Sharing SharingOf(size_t index) const;
+  // The index of every socket, and of those whose queues a drain by `plan` has to serve first.
+  std::vector<size_t> All() const;
+  std::vector<size_t> AbandonedBy(const DrainPlan& plan) const;
   // A descriptor of its own. Errors: ResourceExhausted.
   absl::StatusOr<Socket> Duplicate(size_t index) const;
 

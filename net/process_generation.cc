@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -314,16 +313,12 @@ void ProcessGeneration::EndDelay() {
   drain_->delay = Duration::zero();
   // The workers have sockets of their own, and give them up when they are told. Whoever is the last
   // to close one serves those who wait there: not this process, so it goes first.
-  const size_t sockets = setup_.sockets != nullptr ? setup_.sockets->size() : 0;
+  std::vector<size_t> abandoned;
+  if (setup_.sockets != nullptr) abandoned = setup_.sockets->AbandonedBy(*drain_);
   setup_.sockets.reset();
   // No worker would take from it any more: who waits in the kernel is for others that listen there.
   if (drain_->timeout <= Duration::zero()) acceptor_.reset();
   if (acceptor_ == nullptr || acceptor_finished_) return SendDrains();
-  std::vector<size_t> abandoned = drain_->abandoned;
-  if (drain_->stopping) {
-    abandoned.resize(sockets);
-    std::iota(abandoned.begin(), abandoned.end(), size_t{0});
-  }
   acceptor_->Finish(abandoned, [this] {
     acceptor_finished_ = true;
     SendDrains();

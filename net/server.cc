@@ -9,7 +9,6 @@
 #include <atomic>
 #include <future>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -307,11 +306,7 @@ void Server::Impl::BeginDrain(const DrainPlan& plan) {
   }
   const bool at_once = plan.timeout <= Duration::zero();
   std::vector<size_t> abandoned;
-  if (!at_once) abandoned = plan.abandoned;
-  if (!at_once && plan.stopping && held != nullptr) {
-    abandoned.resize(held->size());
-    std::iota(abandoned.begin(), abandoned.end(), size_t{0});
-  }
+  if (held != nullptr) abandoned = held->AbandonedBy(plan);
   const auto time_left = [this, at_once] {
     return at_once ? Duration::zero() : deadline_.Left(control_loop_->clock().Now());
   };

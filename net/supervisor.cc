@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -115,7 +114,7 @@ absl::Status Supervisor::Run() {
   serving_ = MakeGeneration(service_, sockets_);
   absl::Status status = serving_->Start();
   // A successor's serve when all are ready: until then its predecessor does.
-  if (status.ok() && sockets_->listens()) status = Serve();
+  if (status.ok() && sockets_->listens()) status = Serve(*serving_, *sockets_);
   if (!status.ok()) {
     serving_.reset();
     return status;
@@ -125,10 +124,10 @@ absl::Status Supervisor::Run() {
 }
 
 // Listening is the last that can fail: whom the kernel gives to a new socket must be served.
-absl::Status Supervisor::Serve() {
-  absl::Status status = serving_->Prepare();
-  if (status.ok() && !sockets_->listens()) status = sockets_->Listen();
-  if (status.ok()) serving_->Serve();
+absl::Status Supervisor::Serve(Generation& generation, ListenSockets& sockets) {
+  absl::Status status = generation.Prepare();
+  if (status.ok()) status = sockets.Listen();
+  if (status.ok()) generation.Serve();
   return status;
 }
 
@@ -165,7 +164,8 @@ void Supervisor::OnReady(Generation* generation) {
   if (generation == serving_.get()) {
     if (state_ != State::kStarting) return;
     if (!sockets_->listens()) {
-      if (absl::Status status = Serve(); !status.ok()) return OnFailed(generation, status);
+      const absl::Status status = Serve(*serving_, *sockets_);
+      if (!status.ok()) return OnFailed(generation, status);
     }
     state_ = State::kServing;
     LogShortfalls({});
@@ -175,11 +175,8 @@ void Supervisor::OnReady(Generation* generation) {
     return;
   }
   if (generation != starting_.get()) return;
-  // Listening is the last that can fail: whom the kernel gives to a new socket must be served.
-  absl::Status status = starting_->Prepare();
-  if (status.ok()) status = next_sockets_->Listen();
+  const absl::Status status = Serve(*starting_, *next_sockets_);
   if (!status.ok()) return EndReload(status);
-  starting_->Serve();
   DrainPlan plan = ReplacePlan(service_.server);
   plan.abandoned = sockets_->NotIn(*next_sockets_);
   service_ = std::move(next_service_);
@@ -330,8 +327,7 @@ void Supervisor::OnSuccessorReady(pid_t pid) {
   if (options_.on_succeeded) options_.on_succeeded(pid);
   DrainPlan plan = ReplacePlan(service_.server);
   // It may have been configured otherwise, and have closed any of them.
-  plan.abandoned.resize(sockets_->size());
-  std::iota(plan.abandoned.begin(), plan.abandoned.end(), size_t{0});
+  plan.abandoned = sockets_->All();
   End(plan);
 }
 

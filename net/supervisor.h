@@ -120,7 +120,7 @@ class Supervisor {
   void LogShortfalls(const std::vector<std::string>& known) const;
 
   // Generations.
-  absl::Status Serve();
+  static absl::Status Serve(Generation& generation, ListenSockets& sockets);
   void OnReady(Generation* generation);
   void TellPredecessor();
   void OnFailed(Generation* generation, absl::Status status);
