@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "tests/support/hello_process.h"
 #include "tests/support/http_load.h"
 #include "tests/support/sanitizers.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::testing {
 namespace {
@@ -35,8 +35,6 @@ class HaproxyTest : public DescriptorLeakTest, public ::testing::WithParamInterf
       if (::getenv("QUINTET_REQUIRE_HAPROXY") != nullptr) FAIL() << "no haproxy here";
       GTEST_SKIP() << "no haproxy here";
     }
-    char name[] = "/tmp/quintet_haproxy_test_XXXXXX";
-    directory_ = ::mkdtemp(name);
     for (size_t i = 0; i < kServers; ++i) {
       servers_[i] = StartServer("127.0.0.1:0");
       ASSERT_TRUE(servers_[i]->started());
@@ -46,14 +44,13 @@ class HaproxyTest : public DescriptorLeakTest, public ::testing::WithParamInterf
     front_.push_back(*ListenOn(*Address::Parse("127.0.0.1:0"), {})->LocalAddress());
     WriteConfig();
     haproxy_ = std::make_unique<ChildProcess>(
-        kHaproxy, std::vector<std::string>{"-db", "-f", directory_ + "/haproxy.cfg"});
+        kHaproxy, std::vector<std::string>{"-db", "-f", directory_ / "haproxy.cfg"});
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (!Dial(front_[0])) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
   }
   void TearDown() override {
     haproxy_.reset();
     for (auto& server : servers_) server.reset();
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
     DescriptorLeakTest::TearDown();
   }
 
@@ -80,10 +77,10 @@ class HaproxyTest : public DescriptorLeakTest, public ::testing::WithParamInterf
           config, {{"\n    default-server check ",
                     "\n    default-server check check-send-proxy send-proxy-v2 "}});
     }
-    std::ofstream(directory_ + "/haproxy.cfg") << config;
+    std::ofstream(directory_ / "haproxy.cfg") << config;
   }
 
-  std::string directory_;
+  const ScratchDirectory directory_;
   std::array<std::unique_ptr<HelloProcess>, kServers> servers_;
   std::vector<Address> addresses_;
   std::vector<Address> front_;

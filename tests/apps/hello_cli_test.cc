@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
@@ -14,7 +13,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -33,6 +31,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/peers.h"
 #include "tests/support/response_parser.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -48,6 +47,7 @@ using testing::ParsedOutput;
 using testing::ParseResponses;
 using testing::ReceiveExactly;
 using testing::ReceiveToEnd;
+using testing::ScratchDirectory;
 using testing::SendAll;
 using ::testing::StartsWith;
 
@@ -172,15 +172,14 @@ TEST_F(HelloCliTest, ListsTheFiveBackends) {
 }
 
 TEST_F(HelloCliTest, BadUsageAndConfigurationEndWithTwo) {
-  char name[] = "/tmp/quintet_hello_cli_test_XXXXXX";
-  const std::string directory = mkdtemp(name);
-  const std::string file = directory + "/hello.toml";
+  const ScratchDirectory directory;
+  const std::string file = directory / "hello.toml";
   std::ofstream(file) << "[workers]\ncount = \"many\"\n";
 
   EXPECT_EQ(RunHello({"--bakend", "poll"}).error,
             "hello: unknown flag --bakend; the nearest is --backend\n");
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"--bakend", "poll"}, {"--backend", "kqueue"}, {"--config", directory + "/missing"}}) {
+           {"--bakend", "poll"}, {"--backend", "kqueue"}, {"--config", directory / "missing"}}) {
     const Ended ended = RunHello(arguments);
     EXPECT_EQ(ended.code, 2);
     EXPECT_EQ(ended.output, "");
@@ -198,7 +197,6 @@ TEST_F(HelloCliTest, BadUsageAndConfigurationEndWithTwo) {
   const Ended variable = RunHello({}, {.environment = {"QUINTET_SHARDS=none"}});
   EXPECT_EQ(variable.code, 2);
   EXPECT_THAT(variable.error, StartsWith("hello: environment QUINTET_SHARDS: \"none\" is not"));
-  std::filesystem::remove_all(directory);
 }
 
 TEST_F(HelloCliTest, ChecksAConfigurationWithoutServing) {
@@ -232,11 +230,10 @@ TEST_F(HelloCliTest, AnAddressInUseIsNamed) {
 // Signals that are sent by a pid file must find somebody who takes them: it appears when nothing
 // but the workers is left to be started.
 TEST_F(HelloCliTest, APidFileAppearsWhenSignalsAreTaken) {
-  char name[] = "/tmp/quintet_cli_test_XXXXXX";
-  const std::string directory = ::mkdtemp(name);
-  const std::string pid_file = directory + "/hello.pid";
+  const ScratchDirectory directory;
+  const std::string pid_file = directory / "hello.pid";
   const Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  ASSERT_GE(::inotify_add_watch(watch.get(), directory.c_str(), IN_CREATE | IN_MOVED_TO), 0);
+  ASSERT_GE(::inotify_add_watch(watch.get(), directory.path().c_str(), IN_CREATE | IN_MOVED_TO), 0);
   char events[4096];
   {
     const RunningHello hello({"--listen", "127.0.0.1:0", "--pid-file", pid_file});
@@ -249,13 +246,12 @@ TEST_F(HelloCliTest, APidFileAppearsWhenSignalsAreTaken) {
     EXPECT_THAT(second.error, HasSubstr("already running"));
     // One that cannot bind has never shown its id.
     const Ended third =
-        RunHello({"--listen", hello.address().ToString(), "--pid-file", directory + "/other.pid"});
+        RunHello({"--listen", hello.address().ToString(), "--pid-file", directory / "other.pid"});
     EXPECT_EQ(third.code, 1);
     EXPECT_THAT(third.error, HasSubstr("EADDRINUSE"));
     EXPECT_EQ(::read(watch.get(), events, sizeof(events)), -1);
     EXPECT_EQ(errno, EAGAIN);
   }
-  std::filesystem::remove_all(directory);
 }
 
 TEST_F(HelloCliTest, SaysItsLimitsAtTheStart) {
@@ -271,9 +267,8 @@ TEST_F(HelloCliTest, SaysItsLimitsAtTheStart) {
 }
 
 TEST_F(HelloCliTest, ServesEveryKindOfAddressAndRemovesItsSocketFile) {
-  char name[] = "/tmp/quintet_hello_cli_test_XXXXXX";
-  const std::string directory = mkdtemp(name);
-  const std::string path = directory + "/hello.sock";
+  const ScratchDirectory directory;
+  const std::string path = directory / "hello.sock";
   RunningHello hello({"--listen", "127.0.0.1:0", "--listen", "unix:" + path, "--backend", "poll"});
   EXPECT_THAT(
       hello.start_line,
@@ -288,7 +283,6 @@ TEST_F(HelloCliTest, ServesEveryKindOfAddressAndRemovesItsSocketFile) {
   EXPECT_EQ(hello.child.Wait(), 0);
   struct stat status {};
   EXPECT_NE(stat(path.c_str(), &status), 0);
-  std::filesystem::remove_all(directory);
 }
 
 class HelloServerTest : public testing::DescriptorLeakTest,

@@ -3,18 +3,16 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "reactor/log.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::program {
 namespace {
@@ -24,19 +22,6 @@ using testing::InChild;
 
 class LogFileTest : public testing::DescriptorLeakTest {
  protected:
-  LogFileTest() {
-    char name[] = "/tmp/quintet_log_file_test_XXXXXX";
-    directory_ = mkdtemp(name);
-    path_ = directory_ + "/hello.log";
-  }
-  ~LogFileTest() override { std::filesystem::remove_all(directory_); }
-
-  static std::string Content(const std::string& path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-
   // Opens and redirects; "" or the error.
   static std::string Use(const std::string& path) {
     const absl::StatusOr<LogFile> file = LogFile::Open(path);
@@ -44,23 +29,23 @@ class LogFileTest : public testing::DescriptorLeakTest {
     return status.ok() ? "" : status.ToString();
   }
 
-  std::string directory_;
-  std::string path_;
+  const testing::ScratchDirectory directory_;
+  const std::string path_ = directory_ / "hello.log";
 };
 
 TEST_F(LogFileTest, StandardErrorIsAppended) {
-  std::ofstream(path_) << "before\n";
+  testing::WriteFile(path_, "before\n");
   EXPECT_EQ(InChild([this] {
               const std::string error = Use(path_);
               LogToStderr(LogLevel::kInfo, "after");
               return error + (fcntl(STDERR_FILENO, F_GETFD) == 0 ? "" : "close-on-exec");
             }),
             "");
-  EXPECT_EQ(Content(path_), "before\nquintet: after\n");
+  EXPECT_EQ(testing::ReadFile(path_), "before\nquintet: after\n");
 }
 
 TEST_F(LogFileTest, OpeningAloneChangesNothing) {
-  const std::string other = directory_ + "/other.log";
+  const std::string other = directory_ / "other.log";
   EXPECT_EQ(InChild([&] {
               const std::string error = Use(other);
               const bool opened = LogFile::Open(path_).ok();
@@ -68,8 +53,8 @@ TEST_F(LogFileTest, OpeningAloneChangesNothing) {
               return error + (opened ? "opened" : "not opened");
             }),
             "opened");
-  EXPECT_EQ(Content(other), "quintet: line\n");
-  EXPECT_EQ(Content(path_), "");
+  EXPECT_EQ(testing::ReadFile(other), "quintet: line\n");
+  EXPECT_EQ(testing::ReadFile(path_), "");
 }
 
 TEST_F(LogFileTest, ARotatedFileIsOpenedAgain) {
@@ -83,8 +68,8 @@ TEST_F(LogFileTest, ARotatedFileIsOpenedAgain) {
               return error;
             }),
             "");
-  EXPECT_EQ(Content(path_ + ".1"), "quintet: one\nquintet: two\n");
-  EXPECT_EQ(Content(path_), "quintet: three\n");
+  EXPECT_EQ(testing::ReadFile(path_ + ".1"), "quintet: one\nquintet: two\n");
+  EXPECT_EQ(testing::ReadFile(path_), "quintet: three\n");
 }
 
 TEST_F(LogFileTest, OthersCannotReadIt) {
@@ -102,8 +87,8 @@ TEST_F(LogFileTest, ErrorsNameThePath) {
   const auto error = [](const std::string& path) {
     return LogFile::Open(path).status().ToString();
   };
-  EXPECT_THAT(error(directory_), HasSubstr("log file " + directory_ + ": EISDIR"));
-  EXPECT_THAT(error(directory_ + "/missing/log"), HasSubstr("/missing/log: ENOENT"));
+  EXPECT_THAT(error(directory_.path()), HasSubstr("log file " + directory_.path() + ": EISDIR"));
+  EXPECT_THAT(error(directory_ / "missing/log"), HasSubstr("/missing/log: ENOENT"));
   EXPECT_THAT(error(""), HasSubstr("log file : ENOENT"));
   // Nobody reads: neither waited for nor taken.
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);

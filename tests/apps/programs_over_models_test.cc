@@ -4,14 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -24,6 +22,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/peers.h"
 #include "tests/support/process_info.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -35,6 +34,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::ReceiveExactly;
 using testing::ReceiveToEnd;
+using testing::ScratchDirectory;
 using testing::SendAll;
 using ::testing::StartsWith;
 
@@ -246,11 +246,10 @@ TEST_P(ProgramsOverClassicModelsTest, SighupAndSigusr2AreRefused) {
 }
 
 TEST_P(ProgramsOverModelsTest, RunsAsADaemon) {
-  char name[] = "/tmp/quintet_programs_over_models_test_XXXXXX";
-  const std::string directory = ::mkdtemp(name);
-  const std::string pid_file = directory + "/pid";
-  const std::string log_file = directory + "/log";
-  const std::string socket = directory + "/socket";
+  const ScratchDirectory directory;
+  const std::string pid_file = directory / "pid";
+  const std::string log_file = directory / "log";
+  const std::string socket = directory / "socket";
   {
     ChildProcess start(PathOf("hello"),
                        {"--model", ModelName(), "--listen", "unix:" + socket, "--daemon",
@@ -265,9 +264,7 @@ TEST_P(ProgramsOverModelsTest, RunsAsADaemon) {
     EXPECT_TRUE(SendAll(client.get(), kGet));
     ReceiveHello(client);
   }
-  std::stringstream log;
-  log << std::ifstream(log_file).rdbuf();
-  EXPECT_THAT(log.str(), HasSubstr("; model " + ModelName() + "; "));
+  EXPECT_THAT(testing::ReadFile(log_file), HasSubstr("; model " + ModelName() + "; "));
   ASSERT_EQ(::kill(pid, SIGTERM), 0);
   // It is no child of the test: its files tell.
   const auto end = std::chrono::steady_clock::now() + kPatience;
@@ -276,7 +273,6 @@ TEST_P(ProgramsOverModelsTest, RunsAsADaemon) {
   }
   EXPECT_FALSE(std::filesystem::exists(pid_file));
   EXPECT_FALSE(std::filesystem::exists(socket));
-  std::filesystem::remove_all(directory);
 }
 
 std::string NameOf(const ::testing::TestParamInfo<ServerModel>& model) {
@@ -308,9 +304,8 @@ TEST(ProgramsTest, OptionsThatDoNotGoTogetherEndWithTwo) {
 }
 
 TEST(ProgramsTest, AReloadDoesNotChangeTheModel) {
-  char name[] = "/tmp/quintet_programs_over_models_test_XXXXXX";
-  const std::string directory = ::mkdtemp(name);
-  const std::string file = directory + "/hello.toml";
+  const ScratchDirectory directory;
+  const std::string file = directory / "hello.toml";
   std::ofstream(file) << "[listen]\naddresses = [\"127.0.0.1:0\"]\n";
   RunningProgram hello("hello", {"--config", file, "--backend=auto"});
   std::ofstream(file, std::ios::app) << "[server]\nmodel = \"fork\"\n";
@@ -321,7 +316,6 @@ TEST(ProgramsTest, AReloadDoesNotChangeTheModel) {
   const Fd client = ConnectTo(hello.address);
   ASSERT_TRUE(SendAll(client.get(), kGet));
   ReceiveHello(client);
-  std::filesystem::remove_all(directory);
 }
 
 TEST(ProgramsTest, AModelThatBindsItsOwnSocketsTakesNoOthers) {

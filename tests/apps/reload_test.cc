@@ -2,14 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -18,6 +14,7 @@
 #include "tests/support/peers.h"
 #include "tests/support/process_info.h"
 #include "tests/support/sanitizers.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::testing {
 namespace {
@@ -73,25 +70,10 @@ TEST_P(ReloadTest, LosesNothing) {
 // What a configuration says, and how a bad one is refused.
 class ReloadConfigTest : public OperationsTest {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/quintet_reload_test_XXXXXX";
-    directory_ = ::mkdtemp(name);
-    OperationsTest::SetUp();
-  }
-  void TearDown() override {
-    std::filesystem::remove_all(directory_);
-    OperationsTest::TearDown();
-  }
-
-  std::string file() const { return directory_ + "/hello.toml"; }
-  void Write(const std::string& text) const { std::ofstream(file()) << text; }
+  std::string file() const { return directory_ / "hello.toml"; }
+  void Write(const std::string& text) const { WriteFile(file(), text); }
   void WriteName(const std::string& server_name) const {
     Write(absl::StrCat("[http]\nserver_name = \"", server_name, "\"\n"));
-  }
-  static std::string Content(const std::string& path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
   }
   // A blocking client; no descriptor where nobody listens.
   static Fd ConnectTo(const Address& address) {
@@ -107,7 +89,7 @@ class ReloadConfigTest : public OperationsTest {
   }
 
  private:
-  std::string directory_;
+  const ScratchDirectory directory_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Operations, ReloadConfigTest,
@@ -191,7 +173,7 @@ TEST_P(ReloadConfigTest, ChangesTheListeningSockets) {
   reload();
   // The end of that reload is the last that the old log has.
   hello().Signal(SIGHUP);
-  EXPECT_TRUE(Eventually([&] { return Content(log_file).find(kReloaded) != std::string::npos; }));
+  EXPECT_TRUE(Eventually([&] { return ReadFile(log_file).find(kReloaded) != std::string::npos; }));
   ASSERT_TRUE(load.WaitForRequests(500));
   const HttpLoad::Report report = load.Stop();
   EXPECT_TRUE(report.clean()) << report.ToString();

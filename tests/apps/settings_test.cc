@@ -4,10 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -24,6 +22,7 @@
 #include "apps/program/load.h"
 #include "apps/program/nearest.h"
 #include "apps/program/report.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::program {
 namespace {
@@ -46,14 +45,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
 // Runs every test with a file of its own.
 class SettingsTest : public ::testing::Test {
  protected:
-  SettingsTest() {
-    char name[] = "/tmp/quintet_settings_test_XXXXXX";
-    directory_ = mkdtemp(name);
-    file_ = directory_ + "/hello.toml";
-  }
-  ~SettingsTest() override { std::filesystem::remove_all(directory_); }
-
-  void WriteFile(const std::string& text) const { std::ofstream(file_) << text; }
+  void WriteFile(const std::string& text) const { testing::WriteFile(file_, text); }
 
   static absl::StatusOr<LoadedConfig> LoadFrom(const std::vector<std::string>& arguments,
                                                const Environment& environment = {}) {
@@ -81,8 +73,8 @@ class SettingsTest : public ::testing::Test {
     return loaded.origins[static_cast<size_t>(&SettingOfFlag(flag) - Settings().data())];
   }
 
-  std::string directory_;
-  std::string file_;
+  const testing::ScratchDirectory directory_;
+  const std::string file_ = directory_ / "hello.toml";
 };
 
 // All values as text, in the order of the table.

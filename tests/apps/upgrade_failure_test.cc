@@ -3,12 +3,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -17,6 +15,7 @@
 #include "net/listener.h"
 #include "tests/apps/operations_fixture.h"
 #include "tests/support/process_info.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::testing {
 namespace {
@@ -28,19 +27,16 @@ constexpr char kStarting[] = "hello: starting a successor";
 class UpgradeFailureTest : public OperationsTest {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/quintet_upgrade_test_XXXXXX";
-    directory_ = ::mkdtemp(name);
     Write(Named("good"));
     OperationsTest::SetUp();
   }
   void TearDown() override {
     gate_.Reset();
-    std::filesystem::remove_all(directory_);
     OperationsTest::TearDown();
   }
 
-  std::string config() const { return directory_ + "/hello.toml"; }
-  std::string socket_path() const { return directory_ + "/hello.sock"; }
+  std::string config() const { return directory_ / "hello.toml"; }
+  std::string socket_path() const { return directory_ / "hello.sock"; }
   static std::string Named(const std::string& server_name) {
     return absl::StrCat("[http]\nserver_name = \"", server_name, "\"\n");
   }
@@ -50,7 +46,7 @@ class UpgradeFailureTest : public OperationsTest {
   // For the next program that starts.
   void Write(const std::string& text) const {
     std::filesystem::remove(config());
-    std::ofstream(config()) << text;
+    WriteFile(config(), text);
   }
 
   // SIGUSR2. Returns the successor, which has said nothing yet and waits for its configuration; 0,
@@ -78,7 +74,7 @@ class UpgradeFailureTest : public OperationsTest {
   }
 
  private:
-  std::string directory_;
+  const ScratchDirectory directory_;
   Fd gate_;
 };
 

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include "net/listener.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -109,17 +109,11 @@ std::string Take(Variables variables, const std::function<std::vector<Fd>()>& de
 
 class InheritedSocketsTest : public testing::DescriptorLeakTest {
  protected:
-  InheritedSocketsTest() {
-    char name[] = "/tmp/quintet_inherited_test_XXXXXX";
-    directory_ = mkdtemp(name);
-  }
-  ~InheritedSocketsTest() override { std::filesystem::remove_all(directory_); }
-
-  std::string directory_;
+  const testing::ScratchDirectory directory_;
 };
 
 TEST_F(InheritedSocketsTest, TakesThemInOrderAndPreparesThem) {
-  const std::string path = directory_ + "/s";
+  const std::string path = directory_ / "s";
   EXPECT_EQ(Take({.pid = "PID", .fds = "2", .names = "http:admin"},
                  [&] {
                    std::vector<Fd> fds;

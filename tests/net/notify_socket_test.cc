@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 
 #include "net/address.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
 #include "tests/support/peers.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -53,13 +53,6 @@ class Manager {
 
 class NotifySocketTest : public testing::DescriptorLeakTest {
  protected:
-  NotifySocketTest() {
-    char name[] = "/tmp/quintet_notify_test_XXXXXX";
-    directory_ = mkdtemp(name);
-    path_ = directory_ + "/notify";
-  }
-  ~NotifySocketTest() override { std::filesystem::remove_all(directory_); }
-
   static NotifySocket MustCreate(const std::string& value) {
     absl::StatusOr<NotifySocket> result = NotifySocket::Create(value);
     EXPECT_TRUE(result.ok()) << result.status();
@@ -72,8 +65,8 @@ class NotifySocketTest : public testing::DescriptorLeakTest {
     return std::string(status.message());
   }
 
-  std::string directory_;
-  std::string path_;
+  const testing::ScratchDirectory directory_;
+  const std::string path_ = directory_ / "notify";
 };
 
 TEST_F(NotifySocketTest, WithoutAManagerNothingHappens) {

@@ -4,21 +4,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -30,23 +28,13 @@ using testing::InChild;
 
 class PidFileTest : public testing::DescriptorLeakTest {
  protected:
-  PidFileTest() {
-    char name[] = "/tmp/quintet_pid_file_test_XXXXXX";
-    directory_ = mkdtemp(name);
-    path_ = directory_ + "/hello.pid";
-  }
-  ~PidFileTest() override { std::filesystem::remove_all(directory_); }
-
-  std::string Content() const {
-    std::stringstream text;
-    text << std::ifstream(path_).rdbuf();
-    return text.str();
-  }
-  void Write(const std::string& text) const { std::ofstream(path_) << text; }
+  std::string Content() const { return testing::ReadFile(path_); }
+  void Write(const std::string& text) const { testing::WriteFile(path_, text); }
   bool Exists() const { return std::filesystem::exists(path_); }
   size_t Files() const {
     size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator(directory_.path())) {
       ++count;
     }
     return count;
@@ -65,8 +53,8 @@ class PidFileTest : public testing::DescriptorLeakTest {
            std::to_string(pid);
   }
 
-  std::string directory_;
-  std::string path_;
+  const testing::ScratchDirectory directory_;
+  const std::string path_ = directory_ / "hello.pid";
 };
 
 TEST_F(PidFileTest, NamesTheProcessAndGoesWithIt) {
@@ -203,7 +191,7 @@ TEST_F(PidFileTest, SomebodyElsesFileIsLeftAlone) {
 }
 
 TEST_F(PidFileTest, MovesWithItsFile) {
-  const std::string other_path = directory_ + "/other.pid";
+  const std::string other_path = directory_ / "other.pid";
   absl::StatusOr<PidFile> first = PidFile::Create(path_);
   absl::StatusOr<PidFile> second = PidFile::Create(other_path);
   ASSERT_TRUE(first.ok() && second.ok());
@@ -263,7 +251,7 @@ TEST_F(PidFileTest, OfManyThatStartOneWins) {
 TEST_F(PidFileTest, OfManyThatComeAndGoOneHoldsIt) {
   constexpr int kProcesses = 4;
   constexpr int kRounds = 500;
-  const std::string inside = directory_ + "/inside";
+  const std::string inside = directory_ / "inside";
   std::vector<std::unique_ptr<ForkedProcess>> processes;
   processes.reserve(kProcesses);
   for (int i = 0; i < kProcesses; ++i) {
@@ -291,8 +279,9 @@ TEST_F(PidFileTest, ErrorsNameThePath) {
   EXPECT_EQ(error(""), "INVALID_ARGUMENT: pid file: the path is empty");
   EXPECT_EQ(PidFile::TakeOver("").status().ToString(),
             "INVALID_ARGUMENT: pid file: the path is empty");
-  EXPECT_THAT(error(directory_), HasSubstr("pid file " + directory_ + ": open: EISDIR"));
-  const std::string missing = directory_ + "/missing/hello.pid";
+  EXPECT_THAT(error(directory_.path()),
+              HasSubstr("pid file " + directory_.path() + ": open: EISDIR"));
+  const std::string missing = directory_ / "missing/hello.pid";
   EXPECT_THAT(error(missing),
               HasSubstr("pid file " + missing + ": create a file beside it: ENOENT"));
   EXPECT_THAT(PidFile::TakeOver(missing).status().ToString(), HasSubstr("ENOENT"));
@@ -302,7 +291,7 @@ TEST_F(PidFileTest, ErrorsNameThePath) {
             "FAILED_PRECONDITION: pid file " + path_ + ": exists and is not a regular file");
   std::filesystem::remove(path_);
   // A link of somebody else's making is not followed.
-  std::filesystem::create_symlink(directory_ + "/target", path_);
+  std::filesystem::create_symlink(directory_ / "target", path_);
   EXPECT_THAT(error(path_), HasSubstr("pid file " + path_ + ": open: ELOOP"));
   EXPECT_EQ(Files(), 1u);
 }

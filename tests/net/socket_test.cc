@@ -6,15 +6,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <string>
 #include <utility>
 
 #include "tests/support/descriptors.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -220,9 +219,8 @@ TEST_F(SocketTest, DescriptorExhaustionIsResourceExhausted) {
 }
 
 TEST_F(SocketTest, BindsUnixPathsAndAbstractNames) {
-  char directory[] = "/tmp/quintet_socket_test_XXXXXX";
-  ASSERT_NE(mkdtemp(directory), nullptr);
-  const std::string path = std::string(directory) + "/s";
+  const testing::ScratchDirectory directory;
+  const std::string path = directory / "s";
   {
     Socket first = MustCreate(MustParse("unix:" + path));
     ASSERT_TRUE(first.Bind(MustParse("unix:" + path)).ok());
@@ -233,7 +231,6 @@ TEST_F(SocketTest, BindsUnixPathsAndAbstractNames) {
     const absl::Status missing = second.Bind(MustParse("unix:" + path + "/no/such"));
     EXPECT_THAT(Message(missing), HasSubstr("bind unix:" + path + "/no/such: ENOTDIR ("));
   }
-  std::filesystem::remove_all(directory);
 
   const Address abstract = MustParse("unix:@quintet_socket_test_" + std::to_string(getpid()));
   Socket listener = MustCreate(abstract);

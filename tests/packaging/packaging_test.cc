@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -15,6 +14,7 @@
 #include "apps/hello/hello_program.h"
 #include "tests/support/child_process.h"
 #include "tests/support/descriptors.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet {
 namespace {
@@ -55,13 +55,7 @@ seconds SecondsAfter(const std::string& text, const std::string& label) {
 
 class PackagingTest : public testing::DescriptorLeakTest {
  protected:
-  PackagingTest() {
-    char name[] = "/tmp/quintet_packaging_test_XXXXXX";
-    directory_ = mkdtemp(name);
-  }
-  ~PackagingTest() override { std::filesystem::remove_all(directory_); }
-
-  std::string directory_;
+  const testing::ScratchDirectory directory_;
 };
 
 TEST_F(PackagingTest, SystemdAcceptsTheUnits) {
@@ -73,8 +67,8 @@ TEST_F(PackagingTest, SystemdAcceptsTheUnits) {
   const size_t at = service.find(start);
   ASSERT_NE(at, std::string::npos);
   service.replace(at, start.size(), "\nExecStart=" QUINTET_HELLO_PATH " ");
-  const std::string service_path = directory_ + "/quintet-hello.service";
-  const std::string socket_path = directory_ + "/quintet-hello.socket";
+  const std::string service_path = directory_ / "quintet-hello.service";
+  const std::string socket_path = directory_ / "quintet-hello.socket";
   std::ofstream(service_path) << service;
   std::ofstream(socket_path) << ReadFile("quintet-hello.socket");
 
@@ -111,7 +105,7 @@ TEST_F(PackagingTest, HaproxyAcceptsItsVariantWithTheProxyProtocol) {
   const std::string line = text.substr(variant + 5, text.find('\n', variant) - variant - 5);
   // Where the other one was: it holds for the servers that follow.
   text.insert(given, "    " + line + "\n");
-  const std::string path = directory_ + "/haproxy.cfg";
+  const std::string path = directory_ / "haproxy.cfg";
   std::ofstream(path) << text;
   ChildProcess check(haproxy, {"-c", "-f", path});
   EXPECT_EQ(check.Wait(), 0) << check.output() << check.error();

@@ -3,12 +3,12 @@
 #define QUINTET_TESTS_SUPPORT_PROGRAM_DIRECTORY_H_
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
+
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::testing {
 
@@ -16,22 +16,13 @@ namespace quintet::testing {
 // cannot be executed.
 class ProgramDirectory {
  public:
-  ProgramDirectory() {
-    char name[] = "/tmp/quintet_programs_XXXXXX";
-    EXPECT_NE(::mkdtemp(name), nullptr);
-    path_ = name;
-  }
-  ~ProgramDirectory() { std::filesystem::remove_all(path_); }
-  ProgramDirectory(const ProgramDirectory&) = delete;
-  ProgramDirectory& operator=(const ProgramDirectory&) = delete;
-
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return directory_.path(); }
 
   // A file as it is, and its path; folders in `name` are made.
   std::string WriteFile(const std::string& name, const std::string& text, mode_t mode) const {
-    const std::filesystem::path file = path_ + "/" + name;
+    const std::filesystem::path file = directory_ / name;
     std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file) << text;
+    testing::WriteFile(file, text);
     EXPECT_EQ(::chmod(file.c_str(), mode), 0);
     return file;
   }
@@ -41,7 +32,7 @@ class ProgramDirectory {
   }
 
  private:
-  std::string path_;
+  const ScratchDirectory directory_;
 };
 
 }  // namespace quintet::testing

@@ -19,6 +19,7 @@
 #include "tests/promises/promise_fixture.h"
 #include "tests/support/in_child.h"
 #include "tests/support/peers.h"
+#include "tests/support/scratch_directory.h"
 
 namespace quintet::testing {
 namespace {
@@ -124,7 +125,8 @@ TEST_F(ModelServerTest, StoppedBeforeItRuns) {
 
 // TCP and Unix sockets, several of them.
 TEST_F(ModelServerTest, ServesAllItsAddresses) {
-  const std::string path = absl::StrCat("/tmp/quintet_model_server_", ::getpid(), ".sock");
+  const ScratchDirectory directory;
+  const std::string path = directory / "socket";
   options.addresses.push_back(*Address::Parse("127.0.0.2:0"));
   options.addresses.push_back(*Address::Parse("unix:" + path));
   for (const ServerModel each : {ServerModel::kIterative, ServerModel::kThread}) {
