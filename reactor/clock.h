@@ -27,7 +27,7 @@ class Clock {
  public:
   virtual ~Clock() = default;
 
-  // Never goes backwards. Called on the loop's thread only, two to four times a turn.
+  // Never goes backwards. Called on the loop's thread only, a few times a turn.
   virtual TimePoint Now() = 0;
 };
 

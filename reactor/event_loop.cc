@@ -208,6 +208,10 @@ size_t EventLoop::Dispatch() {
   while (delivered < options_.max_completions_per_turn && backend_->Next(&completion)) {
     ++delivered;
     Guard([&] { completion.source->OnCompletion(completion); });
+    if (delivered % EventLoopOptions::kCompletionsPerLook == 0 &&
+        clock_.Now() - now_ > options_.max_dispatch_time) {
+      break;
+    }
   }
   return delivered;
 }

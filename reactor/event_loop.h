@@ -39,6 +39,12 @@ struct EventLoopOptions {
   // Bounds of one turn, so that completions, timers and tasks cannot starve one another.
   size_t max_completions_per_turn = 512;
   size_t max_timers_per_turn = 512;
+  // Completions are not handed out any more when the turn has done so for so long, looked at after
+  // every kCompletionsPerLook: on io_uring the replies of a turn leave when it is over, and would
+  // wait for all handlers that are slow. The default is several times what a full turn of quick
+  // ones takes.
+  Duration max_dispatch_time = std::chrono::milliseconds(5);
+  static constexpr size_t kCompletionsPerLook = 8;
 
   // A turn that is busy for so long without looking at the kernel is a stall: counted, and logged
   // at a limited rate (TurnMeter::kLogPeriod). The default is four times what a full turn takes at
