@@ -100,6 +100,11 @@ void BlockingConnection::SetPeerAddress(const Address& address) {
   address_ = std::make_unique<const Address>(address);
 }
 
+absl::StatusOr<Address> BlockingConnection::LocalAddress() const {
+  return closed() ? absl::UnavailableError("the connection is closed")
+                  : LocalAddressOf(socket_.fd());
+}
+
 std::shared_ptr<Executor> BlockingConnection::executor() {
   if (executor_ == nullptr) executor_ = std::make_shared<BlockingExecutor>();
   return executor_;

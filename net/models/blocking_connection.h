@@ -80,6 +80,7 @@ class BlockingConnection final : public Transport {
   bool stopping() const override { return around_.ending.stopping(); }
   absl::StatusOr<Address> PeerAddress() const override;
   void SetPeerAddress(const Address& address) override;
+  absl::StatusOr<Address> LocalAddress() const override;
   // Tasks run between callbacks. Those still there when the connection ends run after OnClosed().
   std::shared_ptr<Executor> executor() override;
 

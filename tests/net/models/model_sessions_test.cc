@@ -462,6 +462,24 @@ TEST_P(ModelSessionsTest, ThePeersAddressIsThatOfTheClient) {
   EXPECT_EQ(ReceiveToEnd(client.get()), local->ToString());
 }
 
+TEST_P(ModelSessionsTest, TheLocalAddressIsThatOfTheServer) {
+  Serve({.on_open =
+             [](ScriptedSession& session) {
+               const auto local = session.transport().LocalAddress();
+               session.transport().Write(local.ok() ? local->ToString() : "none");
+               session.transport().Close();
+             },
+         .on_closed =
+             [notes = notes](ScriptedSession& session, CloseReason) {
+               const auto local = session.transport().LocalAddress();
+               notes->marks[0] = absl::IsUnavailable(local.status()) ? 1 : 2;
+             }});
+  EXPECT_EQ(ReceiveToEnd(client.get()), served->address().ToString());
+  client.Reset();
+  EXPECT_TRUE(Eventually([&] { return notes->marks[0] != 0; }));
+  EXPECT_EQ(notes->marks[0], 1U) << "the connection is closed";
+}
+
 // ---- The end of the server ----
 
 TEST_P(ModelSessionsTest, DrainTellsTheSession) {
