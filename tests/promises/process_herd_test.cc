@@ -38,7 +38,8 @@ uint64_t Sleeps(pid_t pid) {
 }
 
 // Sleeps are counted, not empty accepts alone: who is woken looks once more within select(2),
-// poll(2) or epoll_wait(2), and sleeps on where somebody else was faster.
+// poll(2) or epoll_wait(2), and sleeps on where somebody else was faster. (That empty accepts are
+// counted where they come: net/models/blocking_acceptor_test.)
 TEST_P(HerdOfProcessesTest, SixteenWorkersAndAThousandLoneConnections) {
   const auto connections = static_cast<uint64_t>(Scaled(1000));
   ModelOptions model;
