@@ -99,8 +99,9 @@ class ModelServer {
   // one may only shorten the time.
   void Drain(const DrainPlan& plan);
 
-  // SIGINT and SIGTERM call Stop(), by a handler. Before Run(); they get their former handling back
-  // when Run() returns. Errors: ResourceExhausted.
+  // SIGINT and SIGTERM call Stop(), by a handler. Before Run(), in its process: not before a
+  // fork(2) behind which the child runs. They get their former handling back when Run() returns.
+  // Errors: ResourceExhausted.
   absl::Status StopOnSignals();
 
   // Where it listens, with the real port in place of port 0; in the order of the options.

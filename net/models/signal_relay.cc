@@ -21,6 +21,7 @@ struct Entry {
   std::atomic<int> signo = 0;  // 0: free, or not yet complete
   std::atomic<int> fd = -1;
   std::atomic<uint64_t> value = 0;
+  std::atomic<pid_t> process = 0;  // whose relay it is
 };
 std::array<Entry, SignalRelay::kMost> entries;
 // Handlers in progress, on other threads or below this one.
@@ -30,7 +31,8 @@ std::atomic<int> inside = 0;
 struct Before {
   struct sigaction action = {};
   std::atomic<bool> called = false;
-  int relays = 0;
+  std::atomic<pid_t> process = 0;  // whose relays they are
+  int relays = 0;                  // of that process
 };
 std::array<Before, NSIG> before;
 std::mutex mutex;  // of whoever changes the above
@@ -45,17 +47,33 @@ void CallFormer(int signo, siginfo_t* info, void* context) {
   }
 }
 
+// Of a process that was forked since, to which the relays do not belong: the signal comes once
+// more, and finds what was there before them.
+void GiveBack(int signo) {
+  ::sigaction(signo, &before[static_cast<size_t>(signo)].action, nullptr);
+  ::raise(signo);  // blocked until the handler returns
+}
+
 void OnSignal(int signo, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   inside.fetch_add(1);
+  const pid_t self = ::getpid();
   for (const Entry& entry : entries) {
-    if (entry.signo.load() != signo) continue;
+    if (entry.signo.load() != signo || entry.process.load() != self) continue;
     const uint64_t value = entry.value.load();
     [[maybe_unused]] const ssize_t written = ::write(entry.fd.load(), &value, sizeof(value));
   }
-  CallFormer(signo, info, context);
+  if (before[static_cast<size_t>(signo)].process.load() == self) {
+    CallFormer(signo, info, context);
+  } else {
+    GiveBack(signo);
+  }
   inside.fetch_sub(1);
   errno = saved_errno;
+}
+
+bool IsOurs(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == OnSignal;
 }
 
 }  // namespace
@@ -70,12 +88,18 @@ absl::StatusOr<std::unique_ptr<SignalRelay>> SignalRelay::Create(int signo, int 
                                  [](const Entry& entry) { return entry.signo.load() == 0; });
   if (free == entries.end()) return absl::ResourceExhaustedError("too many signal relays");
   Before& earlier = before[static_cast<size_t>(signo)];
+  const pid_t self = ::getpid();
+  // Those of the process that this one was forked by are not its own.
+  if (earlier.process.load() != self) earlier.relays = 0;
   if (earlier.relays == 0) {
-    // Known before the handler can ask for it.
-    if (::sigaction(signo, nullptr, &earlier.action) != 0) {
+    struct sigaction now = {};
+    if (::sigaction(signo, nullptr, &now) != 0) {
       return ErrnoStatus(errno, absl::StrCat("sigaction of signal ", signo));
     }
+    // Known before the handler can ask for it.
+    if (!IsOurs(now)) earlier.action = now;
     earlier.called = former == Former::kCalled;
+    earlier.process = self;
     struct sigaction action = {};
     action.sa_sigaction = OnSignal;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
@@ -87,6 +111,7 @@ absl::StatusOr<std::unique_ptr<SignalRelay>> SignalRelay::Create(int signo, int 
   ++earlier.relays;
   free->fd = fd;
   free->value = value;
+  free->process = self;
   free->signo = signo;
   return std::unique_ptr<SignalRelay>(
       new SignalRelay(static_cast<size_t>(free - entries.begin()), signo));
@@ -97,14 +122,13 @@ SignalRelay::~SignalRelay() {
   entries[index_].signo = 0;
   // A handler on another thread may be about to write to the descriptor.
   while (inside.load() != 0) std::this_thread::yield();
+  if (entries[index_].process.load() != ::getpid()) return;
   Before& earlier = before[static_cast<size_t>(signo_)];
   if (--earlier.relays > 0) return;
   struct sigaction now = {};
   ::sigaction(signo_, nullptr, &now);
   // Who has put another handler in its place since then keeps it.
-  if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == OnSignal) {
-    ::sigaction(signo_, &earlier.action, nullptr);
-  }
+  if (IsOurs(now)) ::sigaction(signo_, &earlier.action, nullptr);
 }
 
 }  // namespace quintet

@@ -11,7 +11,8 @@ namespace quintet {
 
 // By a handler, which any thread of the process may be given: signalfd(2) would need the signal
 // blocked in all of them. Several relays may wait for one signal; the former handling is back when
-// the last is gone.
+// the last is gone. A relay belongs to the process that made it: one that is forked then has the
+// handler still, which puts the former handling back when the signal comes.
 class SignalRelay {
  public:
   // Relays at once, in the whole process: three for each server.
