@@ -78,6 +78,9 @@ class ModelServer {
   // Of `options` these mean what they mean to Server: addresses, backlog, drain_delay,
   // drain_timeout, proxy_protocol, proxy_header_timeout, connection, and the log of the loop;
   // steer_by_cpu with PreforkAccept::kReusePort. Errors: InvalidArgument (of another model, or out
+  // The same after a drain without time, or one that was cut short by such: time enough to reset a
+  // connection.
+  static constexpr Duration kAbortGrace = std::chrono::milliseconds(500);
   // of range; names what it is), and those of ListenSockets::Open().
   static absl::StatusOr<std::unique_ptr<ModelServer>> Create(const ModelOptions& model,
                                                              ServerOptions options,
