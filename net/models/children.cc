@@ -29,6 +29,9 @@ void SetHandler(int signo, void (*handler)(int)) {
 // Not SIG_IGN: programs that a session starts would inherit that through execve(2).
 void DoNothing(int) {}
 
+// What the parent may have blocked in all of its threads in order to take it by sigwaitinfo(2).
+constexpr int kTakenByTheParent[] = {SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
 void LeaveToTheParent(int signo) {
   struct sigaction now = {};
   ::sigaction(signo, nullptr, &now);
@@ -36,23 +39,38 @@ void LeaveToTheParent(int signo) {
   SetHandler(signo, DoNothing);
 }
 
-[[noreturn]] void Begin(pid_t parent, const sigset_t& mask, absl::FunctionRef<int()> main) {
+// execve(2) keeps the mask, but not the handlers: what this child starts is as if it came from a
+// shell.
+[[noreturn]] void Begin(pid_t parent, sigset_t mask, absl::FunctionRef<int()> main) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // It may have ended before it was asked for; then nobody is told any more.
   if (::getppid() != parent) ::_exit(EXIT_SUCCESS);
   SetHandler(SIGCHLD, SIG_DFL);
-  LeaveToTheParent(SIGINT);
-  LeaveToTheParent(SIGTERM);
+  for (const int signo : {SIGINT, SIGTERM}) {
+    LeaveToTheParent(signo);
+    sigdelset(&mask, signo);
+  }
+  for (const int signo : kTakenByTheParent) {
+    if (sigismember(&mask, signo) != 1) continue;
+    LeaveToTheParent(signo);
+    sigdelset(&mask, signo);
+  }
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   RunChild(main);
 }
 
+// Also when it has ended and was not waited for.
+bool IsChild(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Children>> Children::Create() {
+absl::StatusOr<std::unique_ptr<Children>> Children::Create(Clock& clock) {
   UniqueFd ended(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!ended.valid()) return ErrnoStatus(errno, "eventfd");
-  std::unique_ptr<Children> children(new Children(std::move(ended)));
+  std::unique_ptr<Children> children(new Children(clock, std::move(ended)));
   auto relay =
       SignalRelay::Create(SIGCHLD, children->fd(), /*value=*/1, SignalRelay::Former::kCalled);
   if (!relay.ok()) return relay.status();
@@ -111,7 +129,9 @@ void Children::Reap(absl::FunctionRef<void(pid_t, int)> on_ended) {
     }
     if (ReapOne(next.si_pid, WNOHANG, on_ended)) ++reaped;
   }
-  if (reaped > 0) return;
+  const TimePoint now = clock_.Now();
+  if (reaped > 0 && now < look_at_) return;
+  look_at_ = AddSaturated(now, kPeriod);
   const std::vector<pid_t> each(pids_.begin(), pids_.end());
   for (const pid_t pid : each) ReapOne(pid, WNOHANG, on_ended);
 }
@@ -130,7 +150,9 @@ bool Children::ReapOne(pid_t pid, int options, absl::FunctionRef<void(pid_t, int
 }
 
 void Children::Kill(int signo) {
-  for (const pid_t pid : pids_) ::kill(pid, signo);
+  for (const pid_t pid : pids_) {
+    if (IsChild(pid)) ::kill(pid, signo);
+  }
 }
 
 }  // namespace quintet

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <memory>
 #include <set>
 
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "net/models/signal_relay.h"
 #include "net/unique_fd.h"
+#include "reactor/clock.h"
 
 namespace quintet {
 
@@ -18,9 +20,14 @@ namespace quintet {
 // stay for as long as there are children: they are killed when it ends.
 class Children {
  public:
-  // From here on SIGCHLD has a handler, and is not blocked in the calling thread. Errors:
-  // ResourceExhausted.
-  static absl::StatusOr<std::unique_ptr<Children>> Create();
+  // The program around may wait for "any child" (waitpid(-1)) or take SIGCHLD for itself; then
+  // nobody tells that one of these has ended. So each is looked at so often: seldom enough to cost
+  // nothing.
+  static constexpr Duration kPeriod = std::chrono::seconds(1);
+
+  // From here on SIGCHLD has a handler, and is not blocked in the calling thread. `clock` must
+  // outlive it. Errors: ResourceExhausted.
+  static absl::StatusOr<std::unique_ptr<Children>> Create(Clock& clock);
   // Kills those that are left, and waits for them. SIGCHLD is as it was before.
   ~Children();
   Children(const Children&) = delete;
@@ -29,26 +36,35 @@ class Children {
   // Forks; the child runs `main` and ends with what it returns, without destructors. Returns its
   // number, or -errno of fork(2).
   //
-  // In the child SIGCHLD is as by default, SIGINT and SIGTERM do nothing, other signals are as in
-  // the parent. It is sent SIGKILL when its parent has ended.
+  // In the child SIGCHLD is as by default. SIGINT and SIGTERM do nothing, nor do SIGHUP, SIGQUIT,
+  // SIGUSR1 and SIGUSR2 where this thread has them blocked: the parent takes them, by a thread of
+  // its own or a descriptor. None of these is blocked there, so that programs which it starts begin
+  // without blocked signals, too. Other signals are as in the parent. It is sent SIGKILL when its
+  // parent has ended.
   pid_t Start(absl::FunctionRef<int()> main);
 
-  // Readable when children may have ended.
+  // Reap() is to be called when this is readable, and when next() has come: children may have
+  // ended. kNever: there are none.
   int fd() const { return ended_.get(); }
+  TimePoint next() const { return pids_.empty() ? kNever : look_at_; }
   // Waits for every child that has ended, without blocking, and calls `on_ended` with its status as
   // by waitpid(2); that may start new ones. A child for which somebody else has waited ended with
   // status 0.
   void Reap(absl::FunctionRef<void(pid_t pid, int status)> on_ended);
 
   size_t size() const { return pids_.size(); }
+  // Sends it to those that are children of this process still: of one for which somebody else has
+  // waited the number may be a stranger's.
   void Kill(int signo);
 
  private:
-  explicit Children(UniqueFd ended) : ended_(std::move(ended)) {}
+  Children(Clock& clock, UniqueFd ended) : clock_(clock), ended_(std::move(ended)) {}
 
   bool ReapOne(pid_t pid, int options, absl::FunctionRef<void(pid_t, int)> on_ended);
 
+  Clock& clock_;
   const UniqueFd ended_;
+  TimePoint look_at_ = kPollOnly;  // each of them, the next time
   std::unique_ptr<SignalRelay> relay_;
   bool was_blocked_ = false;  // SIGCHLD, in the thread
   std::set<pid_t> pids_;

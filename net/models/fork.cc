@@ -22,6 +22,7 @@ class ConnectionProcesses final : public ConnectionWorkers {
 
   absl::Status Start(size_t place, Socket& socket) override;
   int fd() const override { return children_.fd(); }
+  TimePoint next() const override { return children_.next(); }
   void Collect(absl::FunctionRef<void(size_t place)> on_ended) override;
   void Kill() override { children_.Kill(SIGKILL); }
 
@@ -65,7 +66,7 @@ class ForkModel final : public Model {
   explicit ForkModel(ModelCore& core) : core_(core) {}
 
   absl::Status Run() override {
-    auto children = Children::Create();
+    auto children = Children::Create(core_.clock());
     if (!children.ok()) return children.status();
     ConnectionProcesses processes(core_, **children);
     WorkerPerConnection(core_, processes).Run();

@@ -63,9 +63,13 @@ struct ModelStats {
 //
 // kFork and kPrefork fork the process that calls Run(), so it should have no other threads: what
 // those held locked stays locked in the children. Children have copies of the session factory and
-// of everything else; they end without destructors (_exit(2)), and with a SIGKILL when the thread
-// of Run() is gone (PR_SET_PDEATHSIG, prctl(2)). SIGINT and SIGTERM do nothing to them: who sends
-// one to the process group (a terminal, a service manager) means the parent, which tells them.
+// of everything else, all open descriptors of the program among it: what the program closes stays
+// open for as long as they have it. They end without destructors (_exit(2)), and with a SIGKILL
+// when the thread of Run() is gone (PR_SET_PDEATHSIG, prctl(2)). SIGINT and SIGTERM do nothing to
+// them: who sends one to the process group (a terminal, a service manager) means the parent, which
+// tells them. The same holds for SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 where the thread of Run() has
+// them blocked. None of these is blocked in the children, nor in what they start.
+//
 // While Run() is in progress SIGCHLD has a handler, which calls the former one; only the server's
 // own children are waited for.
 class ModelServer {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "net/errno_status.h"
 #include "net/models/children.h"
@@ -68,11 +69,13 @@ class PreforkModel final : public Model {
 };
 
 absl::Status PreforkModel::Run() {
-  auto children = Children::Create();
+  auto children = Children::Create(core_.clock());
   if (!children.ok()) return children.status();
   children_ = *std::move(children);
   busy_.Reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!busy_.valid()) return ErrnoStatus(errno, "eventfd");
+  // The handler of SIGCHLD is there while Run() is in progress, not for as long as the server is.
+  const absl::Cleanup done = [this] { children_.reset(); };
   if (core_.model().prefork_accept == PreforkAccept::kBlocking) {
     if (absl::Status status = MakeAcceptBlock(); !status.ok()) return status;
   }
@@ -88,9 +91,10 @@ absl::Status PreforkModel::Run() {
         {.fd = children_->fd(), .events = POLLIN, .revents = 0},
         {.fd = busy_.get(), .events = POLLIN, .revents = 0},
     }};
-    const TimePoint next = std::min({schedule.next(), kill_timer_.next(), NextStart()});
+    const TimePoint next =
+        std::min({schedule.next(), kill_timer_.next(), NextStart(), children_->next()});
     PollUntil(polled, next, core_.clock());
-    if (polled[1].revents != 0) {
+    if (polled[1].revents != 0 || children_->next() <= core_.clock().Now()) {
       children_->Reap([this](pid_t pid, int status) { OnEnded(pid, status); });
     }
     if (polled[2].revents != 0) {

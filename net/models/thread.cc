@@ -27,6 +27,7 @@ class ConnectionThreads final : public ConnectionWorkers {
 
   absl::Status Start(size_t place, Socket& socket) override;
   int fd() const override { return ended_fd_.get(); }
+  TimePoint next() const override { return kNever; }
   void Collect(absl::FunctionRef<void(size_t place)> on_ended) override;
   void Kill() override {}  // who is in a callback cannot be stopped, and is waited for
 

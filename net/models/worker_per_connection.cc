@@ -28,7 +28,9 @@ void WorkerPerConnection::Run() {
     polled.push_back({.fd = workers_.fd(), .events = POLLIN, .revents = 0});
     if (Accepts()) acceptor_.AppendTo(polled);
     PollUntil(polled, NextDeadline(), core_.clock());
-    if (polled[1].revents != 0) workers_.Collect([this](size_t place) { OnEnded(place); });
+    if (polled[1].revents != 0 || workers_.next() <= core_.clock().Now()) {
+      workers_.Collect([this](size_t place) { OnEnded(place); });
+    }
     if (Accepts()) {
       if (auto socket = acceptor_.AcceptFrom(polled)) OnAccept(*std::move(socket));
     }
@@ -40,7 +42,7 @@ bool WorkerPerConnection::Accepts() const {
 }
 
 TimePoint WorkerPerConnection::NextDeadline() {
-  const TimePoint next = std::min(core_.schedule().next(), kill_timer_.next());
+  const TimePoint next = std::min({core_.schedule().next(), kill_timer_.next(), workers_.next()});
   return Accepts() ? std::min(next, acceptor_.rests_until()) : next;
 }
 

@@ -22,8 +22,9 @@ class ConnectionWorkers {
 
   // Starts one, who takes over the socket. On error the socket is left as it was.
   virtual absl::Status Start(size_t place, Socket& socket) = 0;
-  // Readable when Collect() has something to do.
+  // Collect() may have something to do when this is readable, and when next() has come.
   virtual int fd() const = 0;
+  virtual TimePoint next() const = 0;
   // Calls `on_ended` with the place of everyone who has ended; it may be given away again.
   virtual void Collect(absl::FunctionRef<void(size_t place)> on_ended) = 0;
   // The drain is over, and they had their time: ends those that can be ended.
