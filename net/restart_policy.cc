@@ -6,7 +6,7 @@ namespace quintet {
 
 std::optional<Duration> RestartPolicy::OnDeath(std::optional<Duration> served) {
   failed_starts_ = served.has_value() ? 0 : failed_starts_ + 1;
-  if (failed_starts_ == kMaxFailedStarts) return std::nullopt;
+  if (failed_starts_ >= kMaxFailedStarts) return std::nullopt;
   if (served.has_value() && *served >= kYoung) {
     young_deaths_ = 0;
     return Duration::zero();

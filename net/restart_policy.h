@@ -21,7 +21,8 @@ class RestartPolicy {
   static constexpr int kMaxFailedStarts = 8;
 
   // It died after it had served for `served`; nullopt: before it was ready. Returns the pause
-  // before the next start; nullopt: there is to be none.
+  // before the next start; nullopt, and again nullopt until one was ready: there is
+  // to be none.
   std::optional<Duration> OnDeath(std::optional<Duration> served);
 
  private:

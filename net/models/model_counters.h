@@ -32,7 +32,8 @@ enum class WorkerState : uint8_t {
   kStarting,
   kIdle,
   kBusy,
-  kLeaving,  // has taken itself out of the pool, and ends
+  kLeaving,  // wants to leave, and is in the pool still
+  kLeft,     // has taken itself out of the pool, and ends
 };
 
 // One for the server.

@@ -96,7 +96,8 @@ class ModelServer {
 
   // Serves until it is stopped, and returns when the last connection has ended and every child and
   // thread of the server is gone. To be called once. Errors: ResourceExhausted (no descriptors, or
-  // kPrefork: no worker can be started).
+  // kPrefork: not one worker could ever be started; once there was one, starts that fail are tried
+  // again for as long as the server runs, at least every RestartPolicy::kLongestPause).
   absl::Status Run();
 
   // Any thread, any callback, also a signal handler, also in a child; idempotent. Serves who

@@ -52,6 +52,7 @@ class PreforkModel final : public Model {
   void StartDue();
   void OnEnded(pid_t pid, int status);
   void TryAgain(size_t index, std::optional<Duration> served);
+  void Recount();
   void Grow();
   bool IsNeeded() const {
     return !core_.draining() || children_->size() > 0 || core_.has_waiting();
@@ -65,6 +66,7 @@ class PreforkModel final : public Model {
   std::unique_ptr<Children> children_;
   UniqueFd busy_;  // workers make it readable when nobody is idle
   KillTimer kill_timer_;
+  bool ever_ready_ = false;  // a worker was
   absl::Status result_;
 };
 
@@ -72,10 +74,10 @@ absl::Status PreforkModel::Run() {
   auto children = Children::Create(core_.clock());
   if (!children.ok()) return children.status();
   children_ = *std::move(children);
-  busy_.Reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!busy_.valid()) return ErrnoStatus(errno, "eventfd");
   // The handler of SIGCHLD is there while Run() is in progress, not for as long as the server is.
   const absl::Cleanup done = [this] { children_.reset(); };
+  busy_.Reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!busy_.valid()) return ErrnoStatus(errno, "eventfd");
   if (core_.model().prefork_accept == PreforkAccept::kBlocking) {
     if (absl::Status status = MakeAcceptBlock(); !status.ok()) return status;
   }
@@ -175,22 +177,43 @@ void PreforkModel::OnEnded(pid_t pid, int status) {
       return absl::StrCat("process ", pid, " died: ", WorkerProcess::Describe(status));
     });
   }
+  ever_ready_ = ever_ready_ || state != WorkerState::kStarting;
   if (core_.draining()) return;
   // It may have been needed after all, by somebody who found the pool full.
-  if (state == WorkerState::kLeaving) return Grow();
+  if (state == WorkerState::kLeft) return Grow();
   if (state == WorkerState::kStarting) return TryAgain(index, std::nullopt);
   TryAgain(index, core_.clock().Now() - place->started);
+  if (state == WorkerState::kLeaving) Recount();
+}
+
+// One that was killed on its way out may have taken itself out of the pool or not, and its place is
+// in it again. Workers only ever subtract from the number, so that one that is as it was has not
+// been touched meanwhile.
+void PreforkModel::Recount() {
+  std::atomic<uint64_t>& pool = core_.counters().server().pool;
+  uint64_t before = pool.load();
+  uint64_t members = 0;
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (!places_[i].held()) continue;
+    const WorkerState state = StateOf(i);
+    // The next to leave, it may be, has counted itself out already: one too many then, rather than
+    // one too few.
+    if (state == WorkerState::kLeaving) return;
+    if (state != WorkerState::kLeft) ++members;
+  }
+  pool.compare_exchange_strong(before, members);
 }
 
 void PreforkModel::TryAgain(size_t index, std::optional<Duration> served) {
   Place& place = places_[index];
   const std::optional<Duration> pause = place.policy.OnDeath(served);
-  if (!pause.has_value() && children_->size() == 0) {
+  if (!pause.has_value() && children_->size() == 0 && !ever_ready_) {
     result_ = absl::ResourceExhaustedError("no worker can be started; the log says why");
     core_.schedule().Drain({.timeout = Duration::zero()});
     return;
   }
-  // While others serve there is hope.
+  // While others serve there is hope; and what was possible once will be again, when the system has
+  // processes and memory to spare: clients wait in the backlog meanwhile.
   place.start_at = AddSaturated(core_.clock().Now(), pause.value_or(RestartPolicy::kLongestPause));
 }
 

@@ -88,7 +88,9 @@ bool PreforkWorker::LeavePool() {
   uint64_t size = pool.load();
   // Of several that leave at once each takes one.
   while (size > model.min_workers && IsAnybodyIdle()) {
-    if (pool.compare_exchange_weak(size, size - 1)) return true;
+    if (!pool.compare_exchange_weak(size, size - 1)) continue;
+    own_.state = WorkerState::kLeft;
+    return true;
   }
   // Looks again after as long a time.
   idle_since_ = now;

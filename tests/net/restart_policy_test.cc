@@ -31,6 +31,9 @@ TEST(RestartPolicyTest, WhoNeverBecomesReadyIsGivenUp) {
     EXPECT_TRUE(policy.OnDeath(std::nullopt).has_value()) << i;
   }
   EXPECT_FALSE(policy.OnDeath(std::nullopt).has_value());
+  EXPECT_FALSE(policy.OnDeath(std::nullopt).has_value())
+      << "who goes on all the same is told again";
+  EXPECT_TRUE(policy.OnDeath(1ms).has_value());
 }
 
 TEST(RestartPolicyTest, OneThatWasReadyBeginsToCountAnew) {

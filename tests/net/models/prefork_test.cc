@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "net/models/model.h"
+#include "net/models/model_core.h"
 #include "tests/net/models/served.h"
 #include "tests/promises/promise_fixture.h"
 #include "tests/support/peers.h"
@@ -68,6 +70,74 @@ TEST(PreforkModelTest, WorkersThatCrashAreReplaced) {
     return served.Stats().crashed == 4 && served.Stats().workers == 4 &&
            ZombiesOf(served.pid()).empty();
   }));
+}
+
+// A worker that is killed on its way out of the pool, at each point of the way.
+class WorkerThatLeavesTest : public ::testing::Test {
+ protected:
+  ~WorkerThatLeavesTest() override {
+    core_->schedule().Stop();
+    EXPECT_EQ(server_->Wait(), 0);
+  }
+  void Start(size_t workers) {
+    ServerOptions options;
+    options.addresses = {*Address::Parse("127.0.0.1:0")};
+    options.loop.backend.log = nullptr;
+    ModelOptions model{.model = ServerModel::kPrefork};
+    model.min_workers = model.max_workers = workers;
+    core_ = *ModelCore::Create(model, options, sessions_);
+    server_ = std::make_unique<ForkedProcess>(
+        [this] { return CreatePreforkModel(*core_)->Run().ok() ? 0 : 1; });
+    ASSERT_TRUE(Eventually([this] { return AllAre(WorkerState::kIdle); }));
+  }
+  // All have come as far as `state`, and one of them dies.
+  void KillOneAt(WorkerState state, uint64_t pool) {
+    const size_t workers = counters().places();
+    for (size_t i = 0; i < workers; ++i) counters().place(i).state = state;
+    counters().server().pool = pool;
+    ASSERT_EQ(::kill(LivingChildrenOf(server_->pid()).front(), SIGKILL), 0);
+    ASSERT_TRUE(Eventually([this] { return counters().Stats().crashed == 1; }));
+  }
+  bool AllAre(WorkerState state) {
+    for (size_t i = 0; i < counters().places(); ++i) {
+      if (counters().place(i).state != state) return false;
+    }
+    return true;
+  }
+  ModelCounters& counters() { return core_->counters(); }
+  bool PoolBecomes(uint64_t size) {
+    return Eventually([this, size] { return counters().server().pool == size; });
+  }
+  bool WorkersBecome(uint64_t number) {
+    return Eventually([this, number] { return counters().Stats().workers == number; });
+  }
+
+ private:
+  ScriptedFactory sessions_{EchoScript()};
+  std::unique_ptr<ModelCore> core_;
+  std::unique_ptr<ForkedProcess> server_;
+};
+
+TEST_F(WorkerThatLeavesTest, IsReplacedWhileItIsInThePool) {
+  Start(1);
+  KillOneAt(WorkerState::kLeaving, 1);
+  EXPECT_TRUE(WorkersBecome(1));
+  EXPECT_TRUE(PoolBecomes(1));
+}
+
+TEST_F(WorkerThatLeavesTest, IsCountedAgainWhenItHadCountedItselfOut) {
+  Start(1);
+  KillOneAt(WorkerState::kLeaving, 0);
+  EXPECT_TRUE(WorkersBecome(1));
+  EXPECT_TRUE(PoolBecomes(1));
+}
+
+TEST_F(WorkerThatLeavesTest, MakesRoomForAnotherWhenItHasLeft) {
+  Start(2);
+  KillOneAt(WorkerState::kLeft, 0);
+  // Somebody may have found the pool full: one is started, and counted.
+  EXPECT_TRUE(PoolBecomes(1));
+  EXPECT_TRUE(WorkersBecome(2));
 }
 
 }  // namespace
