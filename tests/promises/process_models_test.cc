@@ -2,6 +2,7 @@
 // EINTR, storms of SIGCHLD and children that die. (Caps: net/models/fork_test; a fork(2) that
 // fails: promises/process_limits_test.)
 #include <errno.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -11,6 +12,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -29,14 +32,25 @@ using namespace std::chrono_literals;
 
 class ProcessModelsTest : public DescriptorLeakTest,
                           public ::testing::WithParamInterface<ServedKind> {};
-INSTANTIATE_TEST_SUITE_P(All, ProcessModelsTest,
-                         ::testing::Values(ServedKind{.model = ServerModel::kFork},
-                                           ServedKind{.model = ServerModel::kPrefork},
-                                           ServedKind{.model = ServerModel::kPrefork,
-                                                      .accept = PreforkAccept::kEpoll},
-                                           ServedKind{.model = ServerModel::kPrefork,
-                                                      .accept = PreforkAccept::kReusePort}),
-                         ServedKindName);
+INSTANTIATE_TEST_SUITE_P(
+    All, ProcessModelsTest,
+    ::testing::Values(ServedKind{.model = ServerModel::kFork},
+                      ServedKind{.model = ServerModel::kPrefork},
+                      ServedKind{.model = ServerModel::kPrefork, .accept = PreforkAccept::kSelect},
+                      ServedKind{.model = ServerModel::kPrefork, .accept = PreforkAccept::kPoll},
+                      ServedKind{.model = ServerModel::kPrefork, .accept = PreforkAccept::kEpoll},
+                      ServedKind{.model = ServerModel::kPrefork,
+                                 .accept = PreforkAccept::kReusePort}),
+    ServedKindName);
+
+using KindsByProcess = std::map<pid_t, std::map<std::string, int>>;
+
+// Of a server without connections, and of each of its workers.
+KindsByProcess DescriptorsOf(const Served& served) {
+  KindsByProcess kinds = {{served.pid(), DescriptorKinds(served.pid())}};
+  for (const pid_t child : LivingChildrenOf(served.pid())) kinds[child] = DescriptorKinds(child);
+  return kinds;
+}
 
 TEST_P(ProcessModelsTest, TenThousandConnectionsLeaveNothingBehind) {
   ScriptedFactory sessions(IncrementScript());
@@ -47,7 +61,8 @@ TEST_P(ProcessModelsTest, TenThousandConnectionsLeaveNothingBehind) {
            served.Stats().workers == LivingChildrenOf(served.pid()).size();
   };
   ASSERT_TRUE(Eventually(quiet));
-  const auto descriptors = DescriptorKinds(served.pid());
+  const KindsByProcess descriptors = DescriptorsOf(served);
+  EXPECT_EQ(descriptors.size(), GetParam().model == ServerModel::kFork ? 1U : 5U);
   const int connections = Scaled(10'000);
   served.Increment(connections);
   ASSERT_TRUE(Eventually(quiet));
@@ -55,7 +70,7 @@ TEST_P(ProcessModelsTest, TenThousandConnectionsLeaveNothingBehind) {
   EXPECT_EQ(stats.accepted, static_cast<uint64_t>(connections) + 10);
   EXPECT_EQ(stats.crashed, 0U);
   EXPECT_EQ(stats.refused, 0U);
-  EXPECT_EQ(DescriptorKinds(served.pid()), descriptors);
+  EXPECT_EQ(DescriptorsOf(served), descriptors) << "of the parent, or of the workers, by process";
   if (GetParam().model == ServerModel::kFork) {
     EXPECT_TRUE(Eventually([&] { return ChildrenOf(served.pid()).empty(); }));
   }
@@ -93,6 +108,36 @@ TEST_P(ProcessModelsTest, ChildrenHaveWhatTheyNeed) {
     return connected == clients.size();
   })) << "connections of the children: "
       << counts;
+}
+
+// What sessions start is given nothing of the server's: sockets, eventfds, epoll sets.
+TEST_P(ProcessModelsTest, DescriptorsAreCloseOnExec) {
+  const std::map<int, std::string> inherited = OpenDescriptors();
+  ScriptedFactory sessions(EchoScript());
+  Served served(GetParam(), sessions);
+  const Fd client = served.Connect();
+  ASSERT_TRUE(Echoes(client));
+  std::vector<pid_t> processes = LivingChildrenOf(served.pid());
+  ASSERT_FALSE(processes.empty());
+  processes.push_back(served.pid());
+  size_t looked_at = 0;
+  for (const pid_t pid : processes) {
+    for (const auto& [fd, target] : OpenDescriptors(pid)) {
+      const auto before = inherited.find(fd);
+      if (before != inherited.end() && before->second == target) continue;
+      // "flags:" are those of open(2), in octal (proc(5)).
+      std::ifstream info("/proc/" + std::to_string(pid) + "/fdinfo/" + std::to_string(fd));
+      unsigned flags = 0;
+      for (std::string line; std::getline(info, line);) {
+        if (line.starts_with("flags:"))
+          flags = static_cast<unsigned>(std::stoul(line.substr(6), nullptr, 8));
+      }
+      EXPECT_TRUE((flags & O_CLOEXEC) != 0) << target << " of process " << pid;
+      ++looked_at;
+    }
+  }
+  // A listening socket and a connection, and what wakes the processes.
+  EXPECT_GE(looked_at, 6U);
 }
 
 TEST_P(ProcessModelsTest, NoOrphanWhenTheParentIsKilled) {
