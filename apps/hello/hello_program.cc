@@ -88,9 +88,10 @@ std::vector<Setting> OwnSettings() {
                      "From the start of a program to the end of its output, then it is killed, and "
                      "504."},
                     PositiveTimeoutValue(), QUINTET_FIELD(cgi.timeout))),
-      OfReactor(Row({"cgi", "half_closed_timeout", "cgi-half-closed-timeout",
-                     "How much longer a program may run whose client has closed its sending side."},
-                    timeout, QUINTET_FIELD(cgi.half_closed_timeout))),
+      OfReactor(
+          Row({"cgi", "half_closed_timeout", "cgi-half-closed-timeout",
+               "How long a program may say nothing whose client has closed its sending side."},
+              timeout, QUINTET_FIELD(cgi.half_closed_timeout))),
       OfReactor(Row({"cgi", "max_output", "cgi-max-output",
                      "The body of a program's reply in bytes, then it is killed and the connection "
                      "closed."},

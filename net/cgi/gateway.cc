@@ -23,19 +23,9 @@
 namespace quintet::cgi {
 namespace {
 
-// Refusals that a client can bring about as often as it likes.
-bool MayLog(GatewayState& state, EventLoop& loop) {
-  const int64_t second =
-      std::chrono::duration_cast<std::chrono::seconds>(loop.now().time_since_epoch()).count();
-  if (state.log_second.exchange(second, std::memory_order_relaxed) != second) {
-    state.log_lines.store(0, std::memory_order_relaxed);
-  }
-  return state.log_lines.fetch_add(1, std::memory_order_relaxed) < Gateway::kMaxRefusalLines;
-}
-
 void Refuse(GatewayState& state, http::Exchange& exchange, int status, std::string_view why) {
   EventLoop& loop = *exchange.loop();
-  if (loop.log() && MayLog(state, loop)) {
+  if (loop.log() && state.MayLog(loop.now(), Gateway::kMaxClientLines)) {
     const std::string path = absl::CEscape(std::string(exchange.request().path()));
     loop.log()(LogLevel::kWarning,
                absl::StrCat("cgi: ", path, ": ", status, ": ", std::string(why)));

@@ -25,7 +25,7 @@ struct GatewayState;
 //
 // What goes wrong later resets or cuts the connection, so that no reply passes for a whole one. The
 // loop's log says which of all this it was, and has what programs write to standard error. Lines
-// that clients alone can bring about are limited to kMaxRefusalLines in a second.
+// that clients alone can bring about are limited to kMaxClientLines in a second.
 //
 // A program that is no longer waited for (its client has gone, its time or output is used up) is
 // killed with its process group. One that has closed its output and goes on is left alone until
@@ -33,7 +33,7 @@ struct GatewayState;
 class Gateway {
  public:
   static constexpr int kRetryAfterSeconds = 1;
-  static constexpr int kMaxRefusalLines = 10;
+  static constexpr int kMaxClientLines = 10;
 
   // Errors: those of open(2) for the directory (NotFound, PermissionDenied, FailedPrecondition for
   // what is none); InvalidArgument for options that make no sense.
@@ -43,7 +43,8 @@ class Gateway {
   // outlive this.
   void Register(http::Router& router) const;
 
-  // Programs that run at this moment. Any thread.
+  // Programs that run at this moment, among them those that were killed and have not ended yet. Any
+  // thread.
   int running() const;
 
  private:

@@ -3,10 +3,13 @@
 #define QUINTET_NET_CGI_GATEWAY_STATE_H_
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "net/cgi/options.h"
+#include "reactor/clock.h"
 
 namespace quintet::cgi {
 
@@ -14,14 +17,25 @@ namespace quintet::cgi {
 struct GatewayState {
   explicit GatewayState(Options all) : options(std::move(all)) {}
 
+  // Whether one more line may be written, of `most` in each second, about what clients can bring
+  // about as often as they like.
+  bool MayLog(TimePoint now, int most) {
+    const int64_t second =
+        std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+    if (log_second.exchange(second, std::memory_order_relaxed) != second) {
+      log_lines.store(0, std::memory_order_relaxed);
+    }
+    return log_lines.fetch_add(1, std::memory_order_relaxed) < most;
+  }
+
   const Options options;
   std::atomic<int> running = 0;
-  // Refusals of the current second of the monotonic clock, for the log.
+  // Of MayLog(): the second at hand, and the lines in it.
   std::atomic<int64_t> log_second = 0;
   std::atomic<int> log_lines = 0;
 };
 
-// One of Options::max_programs, given back at its end.
+// One of Options::max_programs, given back when this is destroyed.
 class ProgramSlot {
  public:
   // Empty where all are taken.
@@ -39,7 +53,7 @@ class ProgramSlot {
   ProgramSlot& operator=(ProgramSlot&& other) = delete;
 
   explicit operator bool() const { return state_ != nullptr; }
-  GatewayState& state() const { return *state_; }
+  const std::shared_ptr<GatewayState>& state() const { return state_; }
 
  private:
   explicit ProgramSlot(std::shared_ptr<GatewayState> state) : state_(std::move(state)) {}

@@ -27,8 +27,8 @@ struct Options {
   // Programs that may run at once, of all loops of the process; above: 503 with Retry-After. Each
   // costs a process, three pipes and about a MiB.
   int max_programs = 32;
-  // A client that closes its sending side may be gone or may wait for the reply. Its program gets
-  // so much longer.
+  // A client that closes its sending side may be gone or may wait for the reply. Its program is
+  // killed when for so long it wrote nothing and no output was on its way to the client.
   Duration half_closed_timeout = std::chrono::seconds(2);
 
   // Added to the environment of each program, "NAME=value". Nothing else of this process's own

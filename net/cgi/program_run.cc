@@ -3,8 +3,11 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "net/cgi/gateway.h"
 #include "net/http/status.h"
 #include "net/worker_process.h"
 
@@ -56,11 +59,12 @@ absl::Status ProgramRun::Spawn(const ProgramFile& program, std::vector<std::stri
                       .on_ended = [this](const ProcessEnd& end) { OnEnded(end); }});
   if (!process.ok()) return process.status();
   process_ = *std::move(process);
+  pid_ = process_->pid();
   error_log_ = std::make_unique<ErrorLog>(
-      loop_.log(), absl::StrCat("cgi: ", absl::Utf8SafeCEscape(script_name_), "[", process_->pid(),
-                                "]: standard error: "));
-  timeout_ = loop_.RunAfter(slot_.state().options.timeout,
-                            [self = shared_from_this()] { self->OnTimeout(); });
+      loop_.log(),
+      absl::StrCat("cgi: ", absl::Utf8SafeCEscape(script_name_), "[", pid_, "]: standard error: "));
+  timeout_ =
+      loop_.RunAfter(state_->options.timeout, [self = shared_from_this()] { self->OnTimeout(); });
   return absl::OkStatus();
 }
 
@@ -80,7 +84,7 @@ void ProgramRun::Attach(http::Exchange& exchange) {
 }
 
 void ProgramRun::OnBody(http::Exchange& exchange, std::string_view piece, bool last) {
-  if (process_ == nullptr) return;
+  if (process_ == nullptr || killed_) return;
   PipeWriter& input = *process_->input();
   input.Write(piece);
   if (last) return input.Close();
@@ -101,21 +105,37 @@ void ProgramRun::OnExchangeDrained() {
 
 void ProgramRun::OnHalfClosed() {
   if (phase_ == Phase::kDone) return;
-  half_closed_ =
-      loop_.RunAfter(slot_.state().options.half_closed_timeout, [weak = weak_from_this()] {
-        const auto run = weak.lock();
-        if (run == nullptr || run->phase_ == Phase::kDone) return;
-        run->Log(LogLevel::kInfo, "killed: its client has closed the connection");
-        run->LetGo([](http::Exchange& exchange) { exchange.response().Fail(); });
-        run->KillAndEnd();
-      });
+  AwaitClient(state_->options.half_closed_timeout);
+}
+
+void ProgramRun::AwaitClient(Duration patience) {
+  half_closed_ = loop_.RunAfter(patience, [weak = weak_from_this()] {
+    if (const auto run = weak.lock()) run->OnHalfClosedTimeout();
+  });
+}
+
+// A client that takes the reply is there, and one that does not is the transport's affair, which
+// has a deadline for it.
+void ProgramRun::OnHalfClosedTimeout() {
+  if (phase_ == Phase::kDone) return;
+  bool pending = false;
+  exchange_.RunHere(
+      [&pending](http::Exchange& exchange) { pending = exchange.response().pending_bytes() > 0; });
+  const bool was_pending = std::exchange(seen_pending_, pending);
+  const bool more = std::exchange(seen_body_bytes_, body_bytes_) != body_bytes_;
+  if (pending || was_pending || more) {
+    return AwaitClient(std::max(state_->options.half_closed_timeout, kShortestLook));
+  }
+  LogLimited("killed: its client has closed the connection");
+  LetGo([](http::Exchange& exchange) { exchange.response().Fail(); });
+  KillAndEnd();
 }
 
 void ProgramRun::OnExchangeGone() {
   if (phase_ == Phase::kDone) return;
   phase_ = Phase::kDone;
   exchange_ = {};
-  Log(LogLevel::kInfo, "killed: its client has gone");
+  LogLimited("killed: its client has gone");
   KillAndEnd();
 }
 
@@ -123,6 +143,7 @@ void ProgramRun::OnOutput(std::string_view bytes) {
   const auto self = shared_from_this();
   if (bytes.empty()) return OnOutputEnd();
   if (phase_ == Phase::kDone) return;
+  if (phase_ == Phase::kRedirect) return DropOutput(bytes.size());
   if (phase_ == Phase::kBody) {
     if (const std::string why = WhyTooLong(bytes.size()); !why.empty()) return Fail(502, why);
     exchange_.RunHere([&](http::Exchange& exchange) { WriteBody(exchange, bytes); });
@@ -139,7 +160,7 @@ void ProgramRun::OnOutput(std::string_view bytes) {
 }
 
 std::string ProgramRun::WhyTooLong(size_t bytes) {
-  const uint64_t most = slot_.state().options.max_output_bytes;
+  const uint64_t most = state_->options.max_output_bytes;
   const std::optional<uint64_t> announced = parser_.header().content_length;
   if (bytes > most - body_bytes_ || announced.value_or(0) > most) {
     return absl::StrCat("more than ", most, " bytes of output");
@@ -152,7 +173,10 @@ std::string ProgramRun::WhyTooLong(size_t bytes) {
 
 void ProgramRun::BeginReply(std::string_view body) {
   const ReplyHeader& header = parser_.header();
-  if (!header.local_location.empty()) return RedirectLocally();
+  if (!header.local_location.empty()) {
+    phase_ = Phase::kRedirect;
+    return DropOutput(body.size());
+  }
   if (const std::string why = WhyTooLong(body.size()); !why.empty()) return Fail(502, why);
   phase_ = Phase::kBody;
   exchange_.RunHere([&](http::Exchange& exchange) {
@@ -171,7 +195,14 @@ void ProgramRun::WriteBody(http::Exchange& exchange, std::string_view piece) {
   if (exchange.response().blocked()) process_->output()->Pause();
 }
 
+void ProgramRun::DropOutput(size_t bytes) {
+  if (const std::string why = WhyTooLong(bytes); !why.empty()) return Fail(502, why);
+  body_bytes_ += bytes;
+}
+
 void ProgramRun::RedirectLocally() {
+  // Before: what is asked for instead may be a program, too, and there may be room for one only.
+  if (ended_.has_value()) End();
   bool redirected = false;
   LetGo([&](http::Exchange& exchange) {
     redirected = exchange.RedirectLocally(parser_.header().local_location);
@@ -195,6 +226,10 @@ void ProgramRun::FinishReply() {
     return Fail(502, "it ended before its header did, with " + HowItEnded());
   }
   if (ended_.has_value() && WIFSIGNALED(ended_->status)) return Fail(502, HowItEnded());
+  if (phase_ == Phase::kRedirect) {
+    if (ended_.has_value() && ended_->status != 0) Log(LogLevel::kWarning, HowItEnded());
+    return RedirectLocally();
+  }
   const ReplyHeader& header = parser_.header();
   const bool has_body = !is_head_ && http::StatusHasContent(header.status);
   if (has_body && body_bytes_ < header.content_length.value_or(0)) {
@@ -215,6 +250,7 @@ void ProgramRun::OnErrorOutput(std::string_view bytes) {
 void ProgramRun::OnEnded(const ProcessEnd& end) {
   const auto self = shared_from_this();
   ended_ = end;
+  if (killed_) return End();
   output_ended_ ? FinishReply() : EndIfOver();
 }
 
@@ -248,18 +284,27 @@ void ProgramRun::EndIfOver() {
 }
 
 void ProgramRun::KillAndEnd() {
-  if (process_ != nullptr) process_->Kill(SIGKILL);
-  End();
+  if (process_ == nullptr) return;
+  const auto self = shared_from_this();
+  process_->Kill(SIGKILL);
+  if (ended_.has_value()) return End();
+  if (std::exchange(killed_, true)) return;
+  // In place of the one that has no time to give any more. Who has been sent SIGKILL ends soon; one
+  // that its file has set to another user need not.
+  loop_.Cancel(timeout_);
+  timeout_ = loop_.RunEvery(state_->options.timeout, [self] {});
 }
 
 void ProgramRun::End() {
   if (process_ == nullptr) return;
   const auto self = shared_from_this();
   // Its last words may call this again.
-  const std::unique_ptr<Process> process = std::move(process_);
+  std::unique_ptr<Process> process = std::move(process_);
   process->error_output()->ReadAvailable();
   error_log_.reset();
   for (const TimerHandle timer : {timeout_, end_patience_, half_closed_}) loop_.Cancel(timer);
+  process.reset();
+  slot_.reset();
 }
 
 std::string ProgramRun::HowItEnded() const {
@@ -270,9 +315,12 @@ std::string ProgramRun::HowItEnded() const {
 
 void ProgramRun::Log(LogLevel level, std::string_view what) const {
   if (!loop_.log()) return;
-  loop_.log()(level,
-              absl::StrCat("cgi: ", absl::Utf8SafeCEscape(script_name_), "[",
-                           process_ == nullptr ? 0 : process_->pid(), "]: ", std::string(what)));
+  loop_.log()(level, absl::StrCat("cgi: ", absl::Utf8SafeCEscape(script_name_), "[", pid_,
+                                  "]: ", std::string(what)));
+}
+
+void ProgramRun::LogLimited(std::string_view what) const {
+  if (state_->MayLog(loop_.now(), Gateway::kMaxClientLines)) Log(LogLevel::kInfo, what);
 }
 
 }  // namespace quintet::cgi

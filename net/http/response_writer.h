@@ -50,6 +50,8 @@ class ResponseWriter {
   // a head sent, closes it without a response.
   void Fail();
 
+  // Bytes of this response, and of earlier ones, that the kernel has not yet taken for the peer.
+  size_t pending_bytes() const { return terms_.transport->output_bytes(); }
   // The peer is slower than the handler: stop writing until Exchange::OnDrained() calls.
   bool blocked() const { return terms_.transport->output_blocked(); }
 

@@ -271,6 +271,32 @@ TEST_P(CgiGatewayTest, Redirects) {
   EXPECT_EQ(Ask(client, Get("/plain?again")).body, "plain again");
 }
 
+// The first has ended, and has given its place back, when the second is started.
+TEST_P(CgiGatewayTest, RedirectsWithRoomForOneProgram) {
+  directory_.Write("to_program",
+                   "printf 'Location: /cgi-bin/show\n\nlost'; sleep 0.1; echo text >file");
+  directory_.Write("show", Script("cat file"));
+  directory_.Write("round", "printf 'Location: /cgi-bin/round\n\n'");
+  directory_.Write("killed", "printf 'Location: /cgi-bin/show\n\n'; kill -9 $$");
+  directory_.Write("floods", "printf 'Location: /cgi-bin/show\n\n'; exec yes");
+  options_.max_programs = 1;
+  options_.max_output_bytes = 100'000;
+  Serve();
+  const Fd client = Connect();
+  for (int i = 0; i < 3; ++i) {
+    const ParsedResponse response = Ask(client, Get("/cgi-bin/to_program"));
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.body, "text\n");
+  }
+  EXPECT_EQ(Ask(client, Get("/cgi-bin/round")).status, 502);
+  AwaitLog("502: a local redirect that is not valid or has no end");
+  EXPECT_EQ(Ask(client, Get("/cgi-bin/killed")).status, 502);
+  AwaitLog("502: signal 9 (SIGKILL)");
+  EXPECT_EQ(Ask(client, Get("/cgi-bin/floods")).status, 502);
+  AwaitLog("502: more than 100000 bytes of output");
+  EXPECT_TRUE(Eventually([&] { return gateway_->running() == 0; }));
+}
+
 TEST_P(CgiGatewayTest, WhatGoesWrongHasAStatusAndALine) {
   directory_.WriteFile("data", "text", 0644);
   directory_.WriteFile("garbage", "\x01\x02", 0755);
@@ -313,9 +339,29 @@ TEST_P(CgiGatewayTest, RefusalsDoNotFloodTheLog) {
   // So many in each second that it took.
   const auto seconds =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begun);
-  EXPECT_GE(std::count(lines.begin(), lines.end(), '\n'), cgi::Gateway::kMaxRefusalLines);
+  EXPECT_GE(std::count(lines.begin(), lines.end(), '\n'), cgi::Gateway::kMaxClientLines);
   EXPECT_LE(std::count(lines.begin(), lines.end(), '\n'),
-            (seconds.count() + 2) * cgi::Gateway::kMaxRefusalLines);
+            (seconds.count() + 2) * cgi::Gateway::kMaxClientLines);
+}
+
+TEST_P(CgiGatewayTest, ClientsThatGoDoNotFloodTheLog) {
+  directory_.Write("silent", "exec sleep 1000");
+  Serve();
+  const auto begun = std::chrono::steady_clock::now();
+  constexpr int kClients = 100;
+  for (int i = 0; i < kClients; ++i) {
+    Fd client = Connect();
+    ASSERT_TRUE(SendAll(client.get(), Get("/cgi-bin/silent")));
+    ASSERT_TRUE(Eventually([&] { return gateway_->running() == 1; }));
+    Reset(client);
+    ASSERT_TRUE(Eventually([&] { return gateway_->running() == 0; }));
+  }
+  const std::string lines = log();
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begun);
+  EXPECT_THAT(lines, HasSubstr("killed: its client has gone"));
+  EXPECT_LE(std::count(lines.begin(), lines.end(), '\n'),
+            std::min<int64_t>(kClients, (seconds.count() + 2) * cgi::Gateway::kMaxClientLines));
 }
 
 TEST_P(CgiGatewayTest, ReplyThatIsCutDoesNotPassForAWholeOne) {
@@ -404,8 +450,8 @@ TEST_P(CgiGatewayTest, ClientThatGoesAwayKillsItsProgram) {
       } else {
         client.Reset();
       }
-      EXPECT_TRUE(NoChildIsLeft());
       EXPECT_TRUE(Eventually([&] { return gateway_->running() == 0; }));
+      EXPECT_TRUE(ChildrenOf(::getpid()).empty()) << "its place is free, but it is there";
       if (grandchild > 0) {
         EXPECT_TRUE(
             Eventually([&] { return StateOf(grandchild) == 0 || StateOf(grandchild) == 'Z'; }));
@@ -425,6 +471,28 @@ TEST_P(CgiGatewayTest, ClientThatHasNothingMoreToAskGetsItsReply) {
   const ParsedOutput output = ParseResponses(ReceiveToEnd(client.get()));
   ASSERT_EQ(output.responses.size(), 1U);
   EXPECT_EQ(output.responses[0].body, "text\n");
+}
+
+// For longer than half_closed_timeout, which is for programs that say nothing.
+TEST_P(CgiGatewayTest, HalfClosedClientGetsAReplyThatFlows) {
+  directory_.Write("flows",
+                   Script("until [ -e enough ]; do echo line; sleep 0.05; done; echo over"));
+  options_.half_closed_timeout = std::chrono::seconds(1);
+  Serve();
+  const Fd client = Connect();
+  ASSERT_TRUE(SendAll(client.get(), Get("/cgi-bin/flows")));
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_EQ(::shutdown(client.get(), SHUT_WR), 0);
+  std::string reply;
+  while (std::chrono::steady_clock::now() - begun < 5 * options_.half_closed_timeout / 2) {
+    const std::string byte = ReceiveExactly(client.get(), 1);
+    ASSERT_FALSE(byte.empty()) << log();
+    reply += byte;
+  }
+  directory_.WriteFile("enough", "", 0644);
+  const ParsedOutput output = ParseResponses(reply + ReceiveToEnd(client.get()));
+  ASSERT_EQ(output.responses.size(), 1U) << log();
+  EXPECT_TRUE(output.responses[0].body.ends_with("line\nover\n"));
 }
 
 TEST_P(CgiGatewayTest, ProgramsHaveABound) {
@@ -575,8 +643,8 @@ TEST_P(CgiGatewayTest, ManyRequestsLeaveNoZombieAndNoDescriptor) {
   ASSERT_TRUE(Eventually([&] { return gateway_->running() == 0; }));
   ASSERT_TRUE(NoChildIsLeft());
   const auto before = DescriptorKinds(::getpid());
-  // 10,000 over all backends.
-  const int requests = Scaled(2000);
+  // What is left behind is hardly the backend's affair: the whole number on one of them.
+  const int requests = Scaled(GetParam() == BackendKind::kEpollEt ? 10'000 : 1'000);
   for (int i = 0; i < requests; ++i) {
     ASSERT_EQ(Ask(client, Get("/cgi-bin/small")).body, "small\n") << i;
   }
