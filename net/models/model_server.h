@@ -74,17 +74,18 @@ struct ModelStats {
 // own children are waited for.
 class ModelServer {
  public:
-  // How long after the end of a drain a child that is still there is killed: one whose session
-  // never returns. (A thread cannot be killed: Run() waits for it.)
+  // How long after the end of a drain (its start and DrainPlan::timeout) a child that is still
+  // there is killed: one whose session never returns. So no child is there for longer than the
+  // timeout and this. (A thread cannot be killed: Run() waits for it.)
   static constexpr Duration kKillGrace = std::chrono::seconds(1);
+  // The same after a drain without time, or one that was cut short by such: time enough to reset a
+  // connection.
+  static constexpr Duration kAbortGrace = std::chrono::milliseconds(500);
 
   // Binds every address. `sessions` must outlive the server; with kThread all threads call it.
   // Of `options` these mean what they mean to Server: addresses, backlog, drain_delay,
   // drain_timeout, proxy_protocol, proxy_header_timeout, connection, and the log of the loop;
   // steer_by_cpu with PreforkAccept::kReusePort. Errors: InvalidArgument (of another model, or out
-  // The same after a drain without time, or one that was cut short by such: time enough to reset a
-  // connection.
-  static constexpr Duration kAbortGrace = std::chrono::milliseconds(500);
   // of range; names what it is), and those of ListenSockets::Open().
   static absl::StatusOr<std::unique_ptr<ModelServer>> Create(const ModelOptions& model,
                                                              ServerOptions options,

@@ -8,7 +8,7 @@
 
 namespace quintet {
 
-// The same sessions run under each. docs/design.md, "The classic models", compares them.
+// The same sessions run under each. docs/models.md compares them.
 enum class ServerModel : uint8_t {
   kReactor,    // event loops: net/server.h
   kIterative,  // one connection at a time; the others wait in the backlog
