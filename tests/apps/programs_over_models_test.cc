@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -18,6 +19,8 @@
 
 #include "net/address.h"
 #include "net/models/server_model.h"
+#include "reactor/backend_kind.h"
+#include "tests/support/backend_kinds.h"
 #include "tests/support/child_process.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/peers.h"
@@ -109,14 +112,28 @@ class ProgramsOverModelsTest : public testing::DescriptorLeakTest,
                                public ::testing::WithParamInterface<ServerModel> {
  protected:
   // The arguments for this model on a free port, and `more`.
-  static std::vector<std::string> Arguments(const std::vector<std::string>& more = {}) {
+  std::vector<std::string> Arguments(const std::vector<std::string>& more = {}) const {
     std::vector<std::string> arguments = {"--listen", "127.0.0.1:0", "--model", ModelName()};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    // What auto comes to differs from machine to machine.
-    if (GetParam() == ServerModel::kReactor) arguments.emplace_back("--backend=poll");
+    if (GetParam() == ServerModel::kReactor) {
+      arguments.push_back("--backend=" + std::string(BackendName(backend)));
+    }
     return arguments;
   }
+  // Runs `test` under the model, and under each backend of the one that has them.
+  void UnderEach(const std::function<void()>& test) {
+    if (GetParam() != ServerModel::kReactor) return test();
+    for (const BackendKind kind : kRealBackends) {
+      SCOPED_TRACE(BackendName(kind));
+      if (!testing::WhyUnavailable(kind).empty()) continue;  // other tests say so
+      backend = kind;
+      test();
+    }
+  }
   static std::string ModelName() { return std::string(ServerModelName(GetParam())); }
+
+  // What auto comes to differs from machine to machine.
+  BackendKind backend = BackendKind::kPoll;
 };
 
 TEST_P(ProgramsOverModelsTest, HelloKeepsItsConnections) {
@@ -132,8 +149,8 @@ TEST_P(ProgramsOverModelsTest, HelloKeepsItsConnections) {
   }
 }
 
-TEST_P(ProgramsOverModelsTest, EchoSendsBackAndAnswersLines) {
-  {
+TEST_P(ProgramsOverModelsTest, EchoSendsBack) {
+  UnderEach([this] {
     RunningProgram echo("echo", Arguments());
     const Fd client = ConnectTo(echo.address);
     const std::string bytes = testing::PatternBytes(100'000);
@@ -146,23 +163,33 @@ TEST_P(ProgramsOverModelsTest, EchoSendsBackAndAnswersLines) {
     });
     EXPECT_TRUE(ReceiveToEnd(client.get()) == bytes);
     sender.join();
-  }
-  RunningProgram echo("echo", Arguments({"--reply", "OK"}));
-  const Fd client = ConnectTo(echo.address);
-  ASSERT_TRUE(SendAll(client.get(), "one\ntw"));
-  EXPECT_EQ(ReceiveExactly(client.get(), 3), "OK\n");
-  ASSERT_TRUE(SendAll(client.get(), "o\nthree"));
-  ::shutdown(client.get(), SHUT_WR);
-  EXPECT_EQ(ReceiveToEnd(client.get()), "OK\nOK\n");
+  });
+}
+
+TEST_P(ProgramsOverModelsTest, EchoAnswersLines) {
+  UnderEach([this] {
+    RunningProgram echo("echo", Arguments({"--reply", "OK"}));
+    const Fd client = ConnectTo(echo.address);
+    ASSERT_TRUE(SendAll(client.get(), "one\ntw"));
+    EXPECT_EQ(ReceiveExactly(client.get(), 3), "OK\n");
+    ASSERT_TRUE(SendAll(client.get(), "o\nthree"));
+    ::shutdown(client.get(), SHUT_WR);
+    EXPECT_EQ(ReceiveToEnd(client.get()), "OK\nOK\n");
+  });
 }
 
 TEST_P(ProgramsOverModelsTest, TheClientOfIncrementGetsItsAnswer) {
-  RunningProgram increment("increment", Arguments());
-  for (const auto& [byte, answer] : {std::pair("A", "B"), std::pair("y", "z")}) {
-    const Ended client = RunProgram("increment", {"client", byte, increment.address.ToString()});
-    EXPECT_EQ(client.code, 0) << client.error;
-    EXPECT_EQ(client.output, std::string("char from server = ") + answer + "\n");
-  }
+  UnderEach([this] {
+    RunningProgram increment("increment", Arguments());
+    if (GetParam() == ServerModel::kReactor) {
+      EXPECT_THAT(increment.start_line, HasSubstr(std::string(BackendName(backend))));
+    }
+    for (const auto& [byte, answer] : {std::pair("A", "B"), std::pair("y", "z")}) {
+      const Ended client = RunProgram("increment", {"client", byte, increment.address.ToString()});
+      EXPECT_EQ(client.code, 0) << client.error;
+      EXPECT_EQ(client.output, std::string("char from server = ") + answer + "\n");
+    }
+  });
 }
 
 TEST_P(ProgramsOverModelsTest, SignalsThatEndDrainAndEndWithZero) {
