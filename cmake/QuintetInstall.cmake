@@ -14,10 +14,14 @@ install(TARGETS ${quintet_libraries}
 install(EXPORT quintetTargets NAMESPACE quintet:: DESTINATION ${quintet_package_dir})
 
 set(quintet_needs_liburing OFF)
+set(quintet_needs_isal_and_sodium OFF)
 set(quintet_needs_llhttp OFF)
 if(NOT BUILD_SHARED_LIBS)
   if(QUINTET_WITH_IO_URING)
     set(quintet_needs_liburing ON)
+  endif()
+  if(QUINTET_BUILD_FILES)
+    set(quintet_needs_isal_and_sodium ON)
   endif()
   if(Llhttp_PACKAGE_TARGET)
     set(quintet_needs_llhttp ON)
@@ -35,7 +39,9 @@ write_basic_package_version_file(
 install(FILES
   ${PROJECT_BINARY_DIR}/packaging/quintetConfig.cmake
   ${PROJECT_BINARY_DIR}/packaging/quintetConfigVersion.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindIsal.cmake
   ${PROJECT_SOURCE_DIR}/cmake/FindLiburing.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindSodium.cmake
   DESTINATION ${quintet_package_dir})
 
 # The prefix stands relative to the .pc file, so that an installed tree can be moved and
@@ -60,14 +66,22 @@ if(BUILD_SHARED_LIBS)
   set(quintet_pc_requires_private ${quintet_pc_below})
   set(quintet_pc_net_libs "")
   set(quintet_pc_net_libs_private "${quintet_pc_llhttp}")
+  set(quintet_pc_files_requires "")
+  set(quintet_pc_files_requires_private " libisal libsodium")
 else()
   string(APPEND quintet_pc_requires " ${quintet_pc_below}")
   set(quintet_pc_requires_private "")
   set(quintet_pc_net_libs "${quintet_pc_llhttp}")
   set(quintet_pc_net_libs_private "")
+  set(quintet_pc_files_requires ", libisal, libsodium")
+  set(quintet_pc_files_requires_private "")
 endif()
 
-foreach(module IN ITEMS quintet-reactor quintet-sim quintet)
+set(quintet_pc_modules quintet-reactor quintet-sim quintet)
+if(QUINTET_BUILD_FILES)
+  list(APPEND quintet_pc_modules quintet-files)
+endif()
+foreach(module IN LISTS quintet_pc_modules)
   configure_file(
     ${PROJECT_SOURCE_DIR}/packaging/${module}.pc.in
     ${PROJECT_BINARY_DIR}/packaging/${module}.pc

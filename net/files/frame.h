@@ -5,9 +5,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "net/files/crc32c.h"
 
 namespace quintet::files {
 
@@ -59,12 +62,21 @@ struct FrameHeader {
   friend bool operator==(const FrameHeader&, const FrameHeader&) = default;
 };
 
-// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `bytes`, going on from that of what came before.
-uint32_t Crc32c(std::span<const std::byte> bytes, uint32_t before = 0);
-uint32_t Crc32c(std::string_view bytes, uint32_t before = 0);
+// Who sends. Types and flags belong to one side, or to both.
+enum class Sender : uint8_t { kClient, kServer };
+// The protocol knows `type`, which may be any number.
+bool KnownType(FrameType type);
+// Frames of this type come from `sender`. False for types that are unknown.
+bool SentBy(FrameType type, Sender sender);
+// The flags that `sender` may set in a frame of this type.
+uint16_t DefinedFlags(FrameType type, Sender sender);
+// The longest payload of a frame of this type, known or not.
+uint32_t MaxPayload(FrameType type);
 
+// With the header's own CRC; `payload_crc` is the caller's.
 std::array<char, kHeaderBytes> EncodeHeader(const FrameHeader& header);
-// A whole frame, its CRC included.
+// A whole frame, its CRCs included, unless kNoPayloadCrc says otherwise. `payload` is not above
+// MaxPayload().
 std::string EncodeFrame(FrameType type, uint16_t flags, uint32_t request, std::string_view payload);
 
 // Why a stream of frames cannot be read on.
@@ -75,8 +87,12 @@ enum class FrameFault : uint8_t {
   kLength,     // above the limit of the type
 };
 
-// Cuts a stream into frames, wherever TCP cut it. Whole frames are kept until they are there, at
-// most kMaxPayload; data frames, which may be longer, pass through in pieces.
+// Cuts a stream into frames, wherever TCP cut it. Frames that did not arrive in one piece are kept
+// until they are whole, at most kMaxPayload; data frames, which may be longer, pass through in
+// pieces. Memory grows with what has arrived, not with what a header announces.
+//
+// Types and flags are not looked at beyond what the limits and the CRC need: an unknown type is a
+// frame like others, and its request can be answered. Thread-compatible.
 class FrameDecoder {
  public:
   enum class Event : uint8_t {
@@ -87,9 +103,13 @@ class FrameDecoder {
     kFault,      // fault(); nothing more can be read
   };
 
-  // Consumes from the front of `input`, which is shortened, until there is an event.
+  // Consumes from the front of `input`, which is shortened, until there is an event. To be called
+  // until it says kMore or kFault, although `input` may be empty before: the end of a data frame is
+  // an event of its own.
   Event Next(std::span<const std::byte>& input);
 
+  // The frame of the last event. With kFault, what the header said; not to be believed where its
+  // CRC is wrong.
   const FrameHeader& header() const { return header_; }
   // Until the next call of Next(), and no longer than the input lives.
   std::string_view payload() const { return payload_; }
@@ -100,13 +120,24 @@ class FrameDecoder {
   bool in_frame() const;
 
  private:
+  enum class Stage : uint8_t { kHeader, kPayload, kData };
+
+  // Reads the header once it is whole. False where there is a fault.
+  bool ReadHeader(std::string_view bytes);
+  // Up to `size` bytes, in one piece: of `input`, or of kept_ where earlier input began them.
+  // Nothing, and the input is kept, as long as they are not all there.
+  std::optional<std::string_view> Collect(size_t size, std::span<const std::byte>& input);
+  Event NextData(std::span<const std::byte>& input);
+
+  Stage stage_ = Stage::kHeader;
+  FrameFault fault_ = FrameFault::kNone;
+  bool intact_ = true;
+  bool kept_used_ = false;  // kept_ is what the last event showed
   FrameHeader header_;
   std::string_view payload_;
-  std::string kept_;  // of a header or a frame that is not whole yet
-  uint32_t data_left_ = 0;
-  uint32_t crc_ = 0;
-  bool intact_ = true;
-  FrameFault fault_ = FrameFault::kNone;
+  std::string kept_;        // the beginning of a header or of a payload
+  uint32_t data_left_ = 0;  // of the data frame
+  uint32_t crc_ = 0;        // of the data frame so far
 };
 
 }  // namespace quintet::files

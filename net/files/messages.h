@@ -38,7 +38,8 @@ enum class ErrorCode : uint16_t {
   kEnding = 20,  // the server is ending
   kExists = 21,  // a directory where a file is to be, say
 };
-std::string_view ErrorCodeName(ErrorCode code);  // "not found"
+// "not found"; "unknown error" for a number that has no name. Lives for ever.
+std::string_view ErrorCodeName(ErrorCode code);
 
 enum class EntryKind : uint8_t { kFile = 1, kDirectory = 2 };
 
@@ -47,7 +48,7 @@ struct Entry {
   uint64_t size = 0;     // bytes
   int64_t modified = 0;  // nanoseconds since 1970-01-01 UTC
   uint64_t tag = 0;      // another one where the content may be another
-  std::string name;      // bytes as the file system has them
+  std::string name;      // bytes as the file system has them; at most 65,535
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
@@ -82,7 +83,7 @@ struct PutMessage {
   std::string path;
   friend bool operator==(const PutMessage&, const PutMessage&) = default;
 };
-struct RenameMessage {
+struct RenameMessage {  // each path at most 65,535 bytes
   std::string from;
   std::string to;
   friend bool operator==(const RenameMessage&, const RenameMessage&) = default;
@@ -115,8 +116,14 @@ std::string Encode(const FinishMessage& message);
 std::string Encode(const ErrorMessage& message);
 // One entry behind another.
 void AppendEntry(std::string& payload, const Entry& entry);
+// What AppendEntry() adds, in bytes.
+size_t EncodedBytes(const Entry& entry);
+// What END says to AUTH.
+std::string EncodeProof(const Proof& proof);
 
-// Nothing where `payload` is not exactly one message.
+// Nothing where `payload` is not exactly one message: what is parsed, encodes to the same bytes. So
+// bits and kinds that version 1 does not know are refused. Numbers of errors and paths are not
+// judged (CheckPath() in net/files/path.h).
 std::optional<WelcomeMessage> ParseWelcome(std::string_view payload);
 std::optional<AuthMessage> ParseAuth(std::string_view payload);
 std::optional<GetMessage> ParseGet(std::string_view payload);
@@ -125,7 +132,11 @@ std::optional<RenameMessage> ParseRename(std::string_view payload);
 std::optional<ReadyMessage> ParseReady(std::string_view payload);
 std::optional<FinishMessage> ParseFinish(std::string_view payload);
 std::optional<ErrorMessage> ParseError(std::string_view payload);
+// Of ENTRIES; none where it is empty.
 std::optional<std::vector<Entry>> ParseEntries(std::string_view payload);
+// Of INFO: exactly one.
+std::optional<Entry> ParseEntry(std::string_view payload);
+std::optional<Proof> ParseProof(std::string_view payload);
 
 }  // namespace quintet::files
 
