@@ -11,9 +11,9 @@ namespace {
 
 // What the header's CRC is of: all that stands before it.
 constexpr size_t kChecksummedBytes = kHeaderBytes - sizeof(uint32_t);
-// Memory for frames that came in pieces, which a decoder holds on to between frames. Paths fit;
-// that of longer frames is given back, since most connections see one rarely or never.
-constexpr size_t kHeldBytes = 1024;
+// Memory for frames that came in pieces, which a decoder holds on to between frames. Headers and
+// most names fit; that of longer frames is given back, since an idle connection shall hold little.
+constexpr size_t kHeldBytes = 256;
 
 bool HasPayloadCrc(const FrameHeader& header) {
   return header.type != FrameType::kData || (header.flags & kNoPayloadCrc) == 0;
@@ -128,7 +128,6 @@ FrameDecoder::Event FrameDecoder::Next(std::span<const std::byte>& input) {
 }
 
 bool FrameDecoder::in_frame() const {
-  if (fault_ != FrameFault::kNone) return false;
   return stage_ != Stage::kHeader || (!kept_.empty() && !kept_used_);
 }
 

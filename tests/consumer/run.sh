@@ -21,7 +21,22 @@ mkdir -p "$build"
 configure_build_run() {
   cmake -G Ninja -S "$consumer" -B "$build" -DCMAKE_BUILD_TYPE=Debug "$@"
   cmake --build "$build"
+  run
+}
+
+# compile SOURCE MODULE PROGRAM: with what pkg-config says. A prefix of its own is in no path the dynamic
+# linker searches.
+compile() {
+  local flags
+  read -ra flags < <(pkg-config --cflags --libs --static "$2")
+  "${CXX:-c++}" -std=c++20 "$consumer/$1" -o "$build/$3" "${flags[@]}" \
+    -Wl,-rpath,"$(pkg-config --variable=libdir "$2")"
+}
+
+# Those that were built.
+run() {
   "$build/consumer"
+  [[ ! -e $build/consumer_files ]] || "$build/consumer_files"
 }
 
 case $step in
@@ -35,15 +50,15 @@ case $step in
   pkg_config)
     pc_dir=$(dirname "$(find "$prefix" -name quintet.pc)")
     export PKG_CONFIG_PATH=$pc_dir
-    read -ra flags < <(pkg-config --cflags --libs --static quintet)
-    # A prefix of its own is in no path the dynamic linker searches.
-    "${CXX:-c++}" -std=c++20 "$consumer/main.cc" -o "$build/consumer" "${flags[@]}" \
-      -Wl,-rpath,"$(pkg-config --variable=libdir quintet)"
-    "$build/consumer"
+    compile main.cc quintet consumer
+    # A build without the files protocol installs no module for it.
+    [[ ! -e $pc_dir/quintet-files.pc ]] || compile files.cc quintet-files consumer_files
+    run
     ;;
   add_subdirectory)
-    # And without io_uring, which nothing else builds.
-    configure_build_run -DQUINTET_SOURCE_DIR="$source_dir" -DQUINTET_WITH_IO_URING=OFF
+    # And without what can be left out, which nothing else builds.
+    configure_build_run -DQUINTET_SOURCE_DIR="$source_dir" -DQUINTET_WITH_IO_URING=OFF \
+      -DQUINTET_BUILD_FILES=OFF
     ;;
   *)
     echo "run.sh: unknown step $step" >&2

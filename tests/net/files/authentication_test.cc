@@ -32,6 +32,11 @@ Nonce Rising(unsigned char first) {
 const Nonce kServerNonce = Rising(0x00);
 const Nonce kClientNonce = Rising(0x80);
 
+template <typename Bytes>
+void FlipBit(Bytes& bytes, size_t bit) {
+  bytes[bit / 8] = static_cast<unsigned char>(bytes[bit / 8] ^ (1U << (bit % 8)));
+}
+
 Secret MustCreate(std::string_view bytes) {
   absl::StatusOr<Secret> secret = Secret::Create(bytes);
   EXPECT_TRUE(secret.ok()) << secret.status();
@@ -77,10 +82,10 @@ TEST(ProofTest, OneThatWasOverheardProvesNothingElsewhere) {
   // On a connection whose server, or client, has another nonce, in any bit.
   for (size_t bit = 0; bit < 8 * kNonceBytes; ++bit) {
     Nonce server_nonce = kServerNonce;
-    server_nonce[bit / 8] ^= 1 << (bit % 8);
+    FlipBit(server_nonce, bit);
     EXPECT_FALSE(ProofsEqual(overheard, ClientProof(secret, server_nonce, kClientNonce)));
     Nonce client_nonce = kClientNonce;
-    client_nonce[bit / 8] ^= 1 << (bit % 8);
+    FlipBit(client_nonce, bit);
     EXPECT_FALSE(ProofsEqual(overheard, ClientProof(secret, kServerNonce, client_nonce)));
   }
   // From the other side, even if that has chosen the same nonces or swapped them.
@@ -92,7 +97,7 @@ TEST(ProofTest, OneThatWasOverheardProvesNothingElsewhere) {
 TEST(ProofTest, AnotherSecretGivesAnother) {
   const Secret secret = MustCreate(kWords);
   std::string other(kWords);
-  other.back() ^= 1;
+  other.back() = '!';
   EXPECT_NE(ClientHex(secret), ClientHex(MustCreate(other)));
   EXPECT_NE(ClientHex(secret), ClientHex(MustCreate(std::string(kWords) + " ")));
 }
@@ -101,7 +106,7 @@ TEST(ProofTest, AnyBitMakesProofsDiffer) {
   const Proof proof = ClientProof(MustCreate(kWords), kServerNonce, kClientNonce);
   for (size_t bit = 0; bit < 8 * kProofBytes; ++bit) {
     Proof other = proof;
-    other[bit / 8] ^= 1 << (bit % 8);
+    FlipBit(other, bit);
     EXPECT_FALSE(ProofsEqual(proof, other)) << bit;
   }
   EXPECT_TRUE(ProofsEqual(proof, Proof(proof)));

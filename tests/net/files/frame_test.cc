@@ -47,21 +47,25 @@ class Reading {
         case Event::kFrame:
           EXPECT_NE(decoder_.header().type, FrameType::kData);
           EXPECT_EQ(decoder_.payload().size(), decoder_.header().length);
+          EXPECT_FALSE(decoder_.in_frame());
           seen_.push_back({decoder_.header(), std::string(decoder_.payload()), decoder_.intact()});
           break;
         case Event::kDataPiece:
           EXPECT_EQ(decoder_.header().type, FrameType::kData);
           EXPECT_FALSE(decoder_.payload().empty());
+          EXPECT_TRUE(decoder_.in_frame());
           data_ += decoder_.payload();
           break;
         case Event::kDataEnd:
           EXPECT_EQ(decoder_.header().type, FrameType::kData);
           EXPECT_TRUE(decoder_.payload().empty());
           EXPECT_EQ(data_.size(), decoder_.header().length);
+          EXPECT_FALSE(decoder_.in_frame());
           seen_.push_back({decoder_.header(), data_, decoder_.intact()});
           data_.clear();
           break;
         case Event::kFault:
+          EXPECT_FALSE(decoder_.in_frame());
           seen_.push_back({.header = {}, .payload = {}, .fault = decoder_.fault()});
           return;
       }

@@ -122,6 +122,7 @@ TEST(SafeTextTest, ShowsWhatIsNoUtf8AsNumbers) {
       {"\xed\xbf\xbf"s, "\\xed\\xbf\\xbf"},
       {"\xf4\x90\x80\x80"s, "\\xf4\\x90\\x80\\x80"},  // above U+10FFFF
       {"\xf8\x88\x80\x80\x80"s, "\\xf8\\x88\\x80\\x80\\x80"},
+      {"\xf9\x80\x80\x80"s, "\\xf9\\x80\\x80\\x80"},
       {"\xfe\xff"s, "\\xfe\\xff"},
   };
   for (const Shown& shown : cases) EXPECT_EQ(SafeText(shown.bytes), shown.text);
