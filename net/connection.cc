@@ -199,6 +199,7 @@ void Connection::OnCompletion(const Completion& completion) {
       return;
     case Op::kAccept:
     case Op::kReady:
+    case Op::kFile:
       assert(false && "not an operation of a connection");
       break;
   }

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "reactor/backend_kind.h"
 #include "reactor/clock.h"
+#include "reactor/file_request.h"
 #include "reactor/readiness.h"
 #include "reactor/source.h"
 
@@ -141,6 +142,20 @@ class Backend {
   // reported with it. Calling it again replaces interest and trigger. Unimplemented where the
   // backend has no edges (select, poll).
   virtual absl::Status Watch(Source& source, Readiness interest, Trigger trigger) = 0;
+
+  // Performs `request` where it holds up nobody, and calls `done` from the completion of a source
+  // of the backend's own (kFile). True: both were moved from. False, and both are left as they
+  // were: not here, threads have to do it. Other errors are results.
+  virtual bool StartFile(FileRequest& request, FileDone& done) {
+    static_cast<void>(request);
+    static_cast<void>(done);
+    return false;
+  }
+
+  // For the end of a loop: waits for the file requests that are being performed, drops the others,
+  // and destroys all their callbacks without calling them, when the kernel uses no memory of theirs
+  // any more.
+  virtual void EndFiles() {}
 
   // Ends everything. Exactly one kClosed follows, and it is the last completion of `source`; when
   // it is delivered the kernel holds no pointer to memory of the source and the descriptor is

@@ -4,12 +4,14 @@
 #include <cassert>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "reactor/catch_all.h"
 #include "reactor/child_reaper.h"
+#include "reactor/file_pool.h"
 #include "reactor/signal_watcher.h"
 
 namespace quintet {
@@ -60,8 +62,12 @@ EventLoop::~EventLoop() {
 // pointer to its memory.
 void EventLoop::Drain() {
   in_turn_ = true;
+  draining_ = true;
   now_ = clock_.Now();
   DropTasks();
+  // Before any source is told that it is closed: its memory may be what a request reads into.
+  file_pool_.reset();
+  backend_->EndFiles();
   backend_->CloseAll();
   while (backend_->attached_sources() > 0 || !deferred_.empty()) {
     RunDeferred();
@@ -289,6 +295,29 @@ absl::StatusOr<ChildWatchPtr> EventLoop::WatchChild(pid_t pid, ChildWatch::Callb
                                                     ChildWatch::Reaping reaping) {
   CheckThread();
   return ChildWatch::Create(*this, children(), pid, reaping, std::move(callback));
+}
+
+void EventLoop::StartFile(FileRequest request, FileDone done) {
+  CheckThread();
+  if (draining_ || backend_->StartFile(request, done)) return;
+  if (file_pool_ == nullptr) {
+    file_pool_ = std::make_unique<FilePool>(
+        options_.max_file_threads, FilePool::kIdleTime,
+        [this] { Post([this] { DeliverFiles(); }); }, log());
+  }
+  file_pool_->Start(std::move(request), std::move(done));
+  stats_.files_in_place = file_pool_->performed_in_place();
+}
+
+// One post for all that are over: until nothing is left the pool does not post again.
+void EventLoop::DeliverFiles() {
+  for (size_t left = options_.max_completions_per_turn; left > 0; --left) {
+    std::optional<FilePool::Job> job = file_pool_->Take();
+    if (!job.has_value()) return;
+    job->request.call = nullptr;
+    Guard([&] { job->done(job->result); });
+  }
+  Post([this] { DeliverFiles(); });
 }
 
 void EventLoop::KillAndReap(ChildWatchPtr watch) {

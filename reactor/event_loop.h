@@ -20,6 +20,7 @@
 #include "reactor/backend_factory.h"
 #include "reactor/child_watch.h"
 #include "reactor/clock.h"
+#include "reactor/file_request.h"
 #include "reactor/log.h"
 #include "reactor/loop_gauges.h"
 #include "reactor/task_queue.h"
@@ -31,6 +32,7 @@
 namespace quintet {
 
 class ChildReaper;
+class FilePool;
 class SignalWatcher;
 
 struct EventLoopOptions {
@@ -45,6 +47,12 @@ struct EventLoopOptions {
   // ones takes.
   Duration max_dispatch_time = std::chrono::milliseconds(5);
   static constexpr size_t kCompletionsPerLook = 8;
+
+  // Threads for the file requests of this loop that its backend does not perform itself: all but on
+  // io_uring, and FileRequest::Call() there too. At least 1. What threads wait for is the disk, and
+  // four requests keep one busy; the loops of a process have so many each. They are started when
+  // requests wait, and end when there has been nothing to do for FilePool::kIdleTime.
+  int max_file_threads = 4;
 
   // A turn that is busy for so long without looking at the kernel is a stall: counted, and logged
   // at a limited rate (TurnMeter::kLogPeriod). The default is four times what a full turn takes at
@@ -63,6 +71,8 @@ struct EventLoopStats {
   uint64_t tasks = 0;
   uint64_t timers = 0;
   uint64_t exceptions = 0;  // thrown by a user's callback, caught and logged
+  // File requests that held the loop up, because no thread could be started for them.
+  uint64_t files_in_place = 0;
 };
 
 // Belongs to the thread of its first turn. It may be made on one thread and run on another (the
@@ -83,7 +93,8 @@ class EventLoop {
                                                EventLoopOptions options = {});
 
   // Closes what is still attached and delivers each kClosed; posted tasks and timers that have not
-  // run are destroyed, deferred ones run.
+  // run are destroyed, deferred ones run. File requests that are being performed are waited for,
+  // the others are dropped, and the callbacks of all are destroyed, before anything else is.
   // Not from inside a callback of this loop.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
@@ -152,6 +163,16 @@ class EventLoop {
   absl::StatusOr<ChildWatchPtr> WatchChild(
       pid_t pid, ChildWatch::Callback callback,
       ChildWatch::Reaping reaping = ChildWatch::Reaping::kAtEnd);
+  // Performs `request` without holding up the loop: on io_uring by the ring, else by threads of the
+  // loop's own (EventLoopOptions::max_file_threads). `done` is called once with the result, in a
+  // later turn, never from inside this call. What the request points to, buffers, paths and
+  // descriptors, must stay until `done` is called or destroyed: let `done` own it. There is no
+  // cancellation. The end of the loop destroys `done` without calling it, when nobody uses what it
+  // owns any more, and waits for what is being performed: a FIFO from which a thread reads must
+  // come to an end. While the loop is being destroyed this destroys both at once. Where no thread
+  // can be started the request is performed within this call, logged once and counted.
+  void StartFile(FileRequest request, FileDone done);
+
   // Sends SIGKILL to the child of `watch` and reaps it when it has ended, telling nobody. The end
   // of the loop waits for it: SIGKILL does not take long.
   void KillAndReap(ChildWatchPtr watch);
@@ -179,6 +200,7 @@ class EventLoop {
   void WaitUntil(TimePoint deadline);
   size_t Dispatch();
   size_t FireTimers();
+  void DeliverFiles();
   void Drain();
   void DropTasks();
   ChildReaper& children();
@@ -200,9 +222,11 @@ class EventLoop {
   std::vector<Task> running_deferred_;  // kept for its capacity
   std::unique_ptr<SignalWatcher> signals_;
   std::unique_ptr<ChildReaper> children_;
+  std::unique_ptr<FilePool> file_pool_;  // null until it is needed
   std::atomic<bool> stop_ = false;
   std::atomic<std::thread::id> owner_ = std::thread::id();
   bool in_turn_ = false;
+  bool draining_ = false;
   EventLoopStats stats_;
   TurnMeter meter_;
 };

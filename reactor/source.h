@@ -18,6 +18,7 @@ enum class Op : uint8_t {
   kSend,     // result: bytes taken by the kernel, never 0
   kReady,    // result: a Readiness set
   kClosed,   // result: 0; the last completion of its source
+  kFile,     // a file request is over: the backend's own source calls its callback, result 0
 };
 
 // One event, handed out by Backend::Next().

@@ -79,6 +79,7 @@ absl::Status UringBackend::SetUp(const UringOptions& options) {
 }
 
 UringBackend::~UringBackend() {
+  EndFiles();
   for (uint32_t slot = 0; slot < table_.slots(); ++slot) {
     if (table_.source(slot) != nullptr) DropQueued(table_[slot]);
   }
@@ -245,6 +246,25 @@ absl::Status UringBackend::Watch(Source& source, Readiness interest, Trigger tri
   return absl::OkStatus();
 }
 
+bool UringBackend::StartFile(FileRequest& request, FileDone& done) {
+  CheckThread();
+  return !abandoned_ && files_.Add(*ring_, request, done);
+}
+
+// What the kernel has not begun, or waits for with a FIFO, is cancelled; what it does, ends.
+void UringBackend::EndFiles() {
+  AbandonIfOrphaned();
+  files_.BeginEnd();
+  while (files_.in_flight() > 0) {
+    files_.CancelAll([this] { return HaveRoom() ? ring_->NextSqe() : nullptr; });
+    if (files_.in_flight() == 0) break;
+    const int result = Enter({.wait = true, .timeout = kExhaustionRetry});
+    const bool refused = result < 0 && result != -ETIME && result != -EINTR;
+    if (Harvest() == 0 && refused) Rest(kNever);
+  }
+  files_.Clear();
+}
+
 // ---- Closing ----
 
 void UringBackend::Close(Source& source, CloseMode mode) {
@@ -293,6 +313,12 @@ void UringBackend::CloseAll() {
   }
 }
 
+void UringBackend::AbandonIfOrphaned() {
+  if (!bound_ || abandoned_ || ring_->OnSubmitterThread()) return;
+  CheckThread();
+  Abandon();
+}
+
 // The submitter's thread has ended, and nobody else may enter the ring (EEXIST): what is in flight
 // cannot be cancelled one by one. Ending the ring cancels everything. The kernel does that in the
 // background and holds the descriptors until then, so sockets are shut down for the peers' sake.
@@ -302,6 +328,7 @@ void UringBackend::Abandon() {
   abandoned_ = true;
   in_flight_ = 0;
   quiet_sends_.clear();
+  files_.Abandon();
   for (uint32_t slot = 0; slot < table_.slots(); ++slot) {
     if (table_.source(slot) == nullptr) continue;
     UringSource& state = table_[slot];
@@ -319,10 +346,7 @@ void UringBackend::Abandon() {
 void UringBackend::Wait(TimePoint deadline) {
   ++stats_.waits;
   ReleaseLastBuffer();
-  if (bound_ && !abandoned_ && !ring_->OnSubmitterThread()) {
-    CheckThread();
-    Abandon();
-  }
+  AbandonIfOrphaned();
   // Without a ring only what Close() finished by itself can be there.
   if (!bound_ || abandoned_) return;
 
@@ -334,8 +358,8 @@ void UringBackend::Wait(TimePoint deadline) {
 
     const TimePoint until = std::min(deadline, retry_at_);
     UringRing::EnterOptions options;
-    options.wait = queued_.size() == 0 && !woken_ && dirty_.empty() && wake_armed_ &&
-                   !send_expected_ && deadline != kPollOnly;
+    options.wait = queued_.size() == 0 && files_.over() == 0 && !woken_ && dirty_.empty() &&
+                   !files_.has_waiting() && wake_armed_ && !send_expected_ && deadline != kPollOnly;
     if (options.wait && until != kNever) {
       const TimePoint now = clock_.Now();
       options.timeout = until > now ? until - now : Duration::zero();
@@ -345,7 +369,7 @@ void UringBackend::Wait(TimePoint deadline) {
     const uint32_t reaped = Harvest();
     send_expected_ = send_expected_ && !quiet_sends_.empty();
 
-    if (queued_.size() > 0 || woken_ || deadline == kPollOnly) break;
+    if (queued_.size() > 0 || files_.over() > 0 || woken_ || deadline == kPollOnly) break;
     // What came was internal, the end of a cancelled operation say: back to sleep.
     if (result == -ETIME && until == deadline) break;
     if (deadline != kNever && clock_.Now() >= deadline) break;
@@ -363,6 +387,11 @@ bool UringBackend::Next(Completion* completion) {
   ReleaseLastBuffer();
   while (!turns_.empty()) {
     const SourceId id = turns_.Pop();
+    if (id.slot == SourceId::kNoSlot) {
+      if (!files_.Deliver(id.generation, completion)) continue;
+      ++stats_.completions;
+      return true;
+    }
     UringSource& state = table_[id.slot];
     state.has_turn = false;
     if (state.first == UringSource::kNone) continue;  // its completions were dropped by Close()
@@ -425,6 +454,7 @@ void UringBackend::Validate() const {
   Check(queued == queued_.size(), "the number of completions is wrong");
   Check(buffers == buffers_->taken(), "a receive buffer is lost");
   buffers_->Validate();
+  files_.Validate();
 }
 
 }  // namespace quintet

@@ -31,6 +31,7 @@
 #include "reactor/log.h"
 #include "reactor/slot_queue.h"
 #include "reactor/source_table.h"
+#include "reactor/uring_files.h"
 #include "reactor/uring_ring.h"
 #include "reactor/uring_source.h"
 
@@ -61,6 +62,8 @@ class UringBackend final : public Backend {
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   absl::Status Watch(Source& source, Readiness interest, Trigger trigger) override;
+  bool StartFile(FileRequest& request, FileDone& done) override;
+  void EndFiles() override;
   void Close(Source& source, CloseMode mode) override;
   // Where the thread of BindToThread() has ended and another one tears the loop down: ends the ring
   // and with it everything in flight, so that each kClosed can be delivered.
@@ -91,6 +94,7 @@ class UringBackend final : public Backend {
   void Unwant(Source& source, UringOp op);
   void FinishClose(uint32_t slot);
   void ReleaseLastBuffer();
+  void AbandonIfOrphaned();
   void Abandon();
 
   // Towards the kernel (uring_submission.cc).
@@ -103,6 +107,7 @@ class UringBackend final : public Backend {
   static void ArmPoll(UringSource& source, io_uring_sqe* sqe);
   void ArmWake();
   void ArmFence();
+  void SubmitFiles();
   void Delay(uint32_t slot, UringOp op);
   void EndDelays();
   void FeedStarved();
@@ -119,6 +124,7 @@ class UringBackend final : public Backend {
   void OnLateCqe(UringOp op, const io_uring_cqe& cqe);
   void OnCancelFailed(SourceId id);
   void OnWake(int32_t result, bool more);
+  void OnFile(SourceId id, int32_t result);
   void OnAccept(uint32_t slot, int32_t result);
   void OnRecv(uint32_t slot, const io_uring_cqe& cqe);
   void OnSend(uint32_t slot, int32_t result);
@@ -136,6 +142,7 @@ class UringBackend final : public Backend {
   std::unique_ptr<BufferRing> buffers_;
   std::unique_ptr<UringRing> ring_;
   std::vector<msghdr> messages_;  // of the submission at the same place of the queue
+  UringFiles files_;
 
   SourceTable<UringSource> table_;
   CompletionStore queued_;

@@ -112,6 +112,14 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
     ConcludeQuietSendsBefore(fence_position_);
     return;
   }
+  if (name.op == UringOp::kFile) {
+    OnFile(name.id, cqe.res);
+    return;
+  }
+  if (name.op == UringOp::kFileCancel) {
+    files_.OnCancelFailed(name.id);
+    return;
+  }
   if (!table_.IsCurrent(name.id)) {
     assert(false && "a source was freed with an operation in flight");
     OnLateCqe(name.op, cqe);
@@ -155,6 +163,8 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
     case UringOp::kCancel:
     case UringOp::kWake:
     case UringOp::kFence:
+    case UringOp::kFile:
+    case UringOp::kFileCancel:
       break;
   }
   if (!more && cqe.res >= 0 && (source.wanted & bit) != 0 &&
@@ -206,6 +216,22 @@ void UringBackend::OnWake(int32_t result, bool more) {
   ++stats_.exhaustion_retries;
   wake_delayed_ = true;
   if (retry_at_ == kNever) retry_at_ = AddSaturated(clock_.Now(), kExhaustionRetry);
+}
+
+// Each request has a turn of its own, behind those that were there before it.
+void UringBackend::OnFile(SourceId id, int32_t result) {
+  switch (files_.OnResult(id, result)) {
+    case UringFiles::Fate::kOver:
+      turns_.Push({.slot = SourceId::kNoSlot, .generation = id.slot});
+      break;
+    case UringFiles::Fate::kRests:
+      ++stats_.exhaustion_retries;
+      if (retry_at_ == kNever) retry_at_ = AddSaturated(clock_.Now(), kExhaustionRetry);
+      break;
+    case UringFiles::Fate::kAgain:
+    case UringFiles::Fate::kStale:
+      break;
+  }
 }
 
 void UringBackend::OnAccept(uint32_t slot, int32_t result) {
@@ -344,6 +370,7 @@ bool UringBackend::Deliver(uint32_t slot, Completion* completion) {
       return true;
     case Op::kConnect:
     case Op::kSend:
+    case Op::kFile:
       return true;
   }
   return true;

@@ -137,15 +137,17 @@ int UringRing::SetUp(uint32_t sq_entries, uint32_t cq_entries) {
 // Refuses kernels before 6.0. There is no feature bit for multishot receive; the zero-copy send
 // came with the same release and can be probed.
 absl::Status UringRing::CheckKernel() {
-  constexpr unsigned kProbedOps = 256;
   std::vector<std::byte> memory(sizeof(io_uring_probe) + kProbedOps * sizeof(io_uring_probe_op));
   auto* probe = reinterpret_cast<io_uring_probe*>(memory.data());
   const int error = Register(IORING_REGISTER_PROBE, probe, kProbedOps);
   if (error < 0) return UringSetupError("probing the operations", -error);
+  for (unsigned opcode = 0; opcode < kProbedOps; ++opcode) {
+    supported_[opcode] = io_uring_opcode_supported(probe, static_cast<int>(opcode)) != 0;
+  }
   for (const int opcode :
        {IORING_OP_ACCEPT, IORING_OP_ASYNC_CANCEL, IORING_OP_CONNECT, IORING_OP_POLL_ADD,
         IORING_OP_RECV, IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_SEND_ZC}) {
-    if (io_uring_opcode_supported(probe, opcode) == 0) {
+    if (!Supports(opcode)) {
       return absl::UnavailableError(absl::StrCat("io_uring: probing the operations: opcode ",
                                                  opcode,
                                                  " is missing; Linux 6.0 or later is needed"));

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -106,6 +107,9 @@ class UringRing final {
   // io_uring_register(2) on this ring: >= 0 or -errno.
   int Register(unsigned opcode, void* argument, unsigned count);
 
+  // Whether the kernel knows an operation (IORING_OP_*).
+  bool Supports(int opcode) const { return supported_.test(static_cast<size_t>(opcode)); }
+
   // Whether Enter() goes by a place in the thread's table of rings, which spares a look-up.
   bool registered() const { return (enter_flags_ & IORING_ENTER_REGISTERED_RING) != 0; }
   uint32_t sq_entries() const { return sq_mask_ + 1; }
@@ -123,6 +127,8 @@ class UringRing final {
     return std::atomic_ref<unsigned>(*sq_head_).load(std::memory_order_acquire);
   }
 
+  static constexpr unsigned kProbedOps = 256;  // as many as an opcode has room for
+
   int fd_ = -1;
   // What io_uring_enter(2) is given: the descriptor, or its registered index with the flag for it.
   unsigned enter_fd_ = 0;
@@ -130,6 +136,7 @@ class UringRing final {
   uint64_t submitter_ = 0;  // number of the thread of Enable()
   pid_t submitter_tid_ = -1;
   io_uring_params params_ = {};
+  std::bitset<kProbedOps> supported_;
 
   void* rings_ = nullptr;
   size_t rings_bytes_ = 0;

@@ -14,7 +14,18 @@
 namespace quintet {
 
 // The first five belong to a source, at most one of each in flight.
-enum class UringOp : uint8_t { kAccept, kConnect, kRecv, kSend, kPoll, kCancel, kWake, kFence };
+enum class UringOp : uint8_t {
+  kAccept,
+  kConnect,
+  kRecv,
+  kSend,
+  kPoll,
+  kCancel,
+  kWake,
+  kFence,
+  kFile,  // slot and generation are those of UringFiles
+  kFileCancel,
+};
 inline constexpr int kSourceOps = 5;
 
 // A set of UringOps.

@@ -18,6 +18,10 @@ namespace {
 // What one send(2) takes at most (send(2) cuts longer ones off, and so does the length field here).
 constexpr size_t kMaxSendBytes = 0x7ffff000;
 
+// File requests submitted by one enter: what is in memory is read or written within it, and that
+// holds the loop up.
+constexpr int kMaxFilesPerEnter = 64;
+
 constexpr UringOps kAllSourceOps = (1U << kSourceOps) - 1;
 
 UringOps ToArm(const UringSource& source) {
@@ -48,6 +52,7 @@ void UringBackend::MarkDirty(uint32_t slot) {
 void UringBackend::Submit() {
   if (!wake_armed_) ArmWake();
   if (fence_wanted_) ArmFence();
+  SubmitFiles();
   for (size_t left = dirty_.size(); left > 0; --left) {
     const SourceId id = dirty_.Pop();
     if (!table_.IsCurrent(id)) continue;
@@ -120,6 +125,8 @@ void UringBackend::Arm(uint32_t slot, UringOp op) {
     case UringOp::kCancel:
     case UringOp::kWake:
     case UringOp::kFence:
+    case UringOp::kFile:
+    case UringOp::kFileCancel:
       assert(false);
       break;
   }
@@ -195,6 +202,12 @@ void UringBackend::ArmFence() {
   fence_in_flight_ = true;
 }
 
+void UringBackend::SubmitFiles() {
+  for (int left = kMaxFilesPerEnter; left > 0 && files_.has_waiting() && HaveRoom(); --left) {
+    files_.Prepare(ring_->NextSqe());
+  }
+}
+
 // Lets an operation rest that met ENOBUFS or ENOMEM.
 void UringBackend::Delay(uint32_t slot, UringOp op) {
   ++stats_.exhaustion_retries;
@@ -207,6 +220,7 @@ void UringBackend::Delay(uint32_t slot, UringOp op) {
 void UringBackend::EndDelays() {
   if (retry_at_ == kNever || clock_.Now() < retry_at_) return;
   retry_at_ = kNever;
+  files_.EndRest();
   while (!delayed_.empty()) {
     const SourceId id = delayed_.Pop();
     if (!table_.IsCurrent(id)) continue;

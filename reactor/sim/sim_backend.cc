@@ -24,6 +24,7 @@ SimBackend::SimBackend(SimNetwork& network) : network_(network), scratch_(kRecvB
 }
 
 SimBackend::~SimBackend() {
+  EndFiles();
   SimCheck(slots_.empty(), "a backend was destroyed with sources attached");
   AsanUnpoison(scratch_.data(), scratch_.size());
 }
@@ -240,6 +241,20 @@ absl::Status SimBackend::Watch(Source& source, Readiness /*interest*/, Trigger /
   return absl::UnimplementedError("sim: there are no foreign descriptors to watch");
 }
 
+bool SimBackend::StartFile(FileRequest& request, FileDone& done) {
+  CheckThread();
+  files_waiting_.emplace(AddSaturated(network_.Now(), Lateness()),
+                         File{std::move(request), std::move(done)});
+  return true;
+}
+
+void SimBackend::EndFiles() {
+  for (const File& file : files_over_) DiscardFileResult(file.request, file.result);
+  // Aside first: what a callback owns may come back here.
+  const auto waiting = std::exchange(files_waiting_, {});
+  const auto over = std::exchange(files_over_, {});
+}
+
 void SimBackend::Close(Source& source, CloseMode mode) {
   Slot& slot = Find(source);
   if (slot.closing) return;
@@ -279,6 +294,7 @@ void SimBackend::WaitForEvents(TimePoint deadline) {
   const SimFaults& faults = network_.options().faults;
   for (;;) {
     network_.events().RunDue(clock.Now());
+    PerformFilesDue();
     Shuffle();
     if (woken_.exchange(false, std::memory_order_acquire)) {
       ++stats_.wakes;
@@ -286,7 +302,8 @@ void SimBackend::WaitForEvents(TimePoint deadline) {
     }
     if (!queue_.empty() || deadline <= clock.Now()) return;
     if (random.Chance(faults.spurious_wake)) return;
-    const TimePoint next = std::min(network_.events().next(), deadline);
+    TimePoint next = std::min(network_.events().next(), deadline);
+    if (!files_waiting_.empty()) next = std::min(next, files_waiting_.begin()->first);
     SimCheck(next != kNever, "a wait without end: nothing will ever happen");
     clock.AdvanceTo(next);
     if (next == deadline && random.Chance(faults.late_wake)) {
@@ -303,6 +320,11 @@ bool SimBackend::Next(Completion* completion) {
   while (!queue_.empty()) {
     const auto [fd, serial] = queue_.front();
     queue_.pop_front();
+    if (fd == kFileTurn) {
+      if (files_over_.empty()) continue;  // dropped by EndFiles()
+      DeliverFile(completion);
+      return true;
+    }
     Slot* slot = Current(fd, serial);
     if (slot == nullptr) {
       ++stats_.stale_events;
@@ -315,7 +337,7 @@ bool SimBackend::Next(Completion* completion) {
     if (!delivered) continue;
     ++stats_.completions;
     static constexpr const char* kNames[] = {"accept", "connect", "recv",
-                                             "send",   "ready",   "closed"};
+                                             "send",   "ready",   "closed"};  // no kFile
     network_.Note(kNames[static_cast<size_t>(completion->op)], fd, completion->result);
     return true;
   }

@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "reactor/backend.h"
+#include "reactor/file_request.h"
+#include "reactor/file_turn.h"
 #include "reactor/sim/sim_network.h"
 
 namespace quintet {
@@ -50,6 +52,10 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   // Unimplemented: there are no foreign descriptors here.
   absl::Status Watch(Source& source, Readiness interest, Trigger trigger) override;
+  // Performs all requests, kCall too, on the loop's thread, when their virtual time has come: at
+  // the next Wait(), or, by chance (SimFaults::late), up to `late_max` later.
+  bool StartFile(FileRequest& request, FileDone& done) override;
+  void EndFiles() override;
   void Close(Source& source, CloseMode mode) override;
   void Wait(TimePoint deadline) override;
   bool Next(Completion* completion) override;
@@ -108,6 +114,14 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
     CloseMode close_mode = CloseMode::kClose;
   };
 
+  struct File {
+    FileRequest request;
+    FileDone done;
+    int64_t result = 0;
+  };
+  // Stands in queue_ for the first of files_over_.
+  static constexpr int kFileTurn = -1;
+
   void OnSocketEvent(int fd) override;
 
   void TellSend(int fd, Slot& slot);
@@ -122,6 +136,8 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void Enqueue(int fd, Slot& slot);
   void Shuffle();
   Duration Lateness();
+  void PerformFilesDue();
+  void DeliverFile(Completion* completion);
 
   bool TakeTurn(int fd, Slot& slot, Completion* completion);
   bool Accept(int fd, Slot& slot, Completion* completion);
@@ -141,6 +157,9 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   std::map<int, Slot> slots_;                   // by descriptor; ordered, for the sake of the trace
   std::deque<std::pair<int, uint32_t>> queue_;  // descriptor and serial
   size_t fresh_ = 0;  // entries at the end of queue_ whose order is still open
+  std::multimap<TimePoint, File> files_waiting_;
+  std::deque<File> files_over_;
+  FileTurn file_turn_;
   uint32_t next_serial_ = 1;
   std::array<Failure, 6> failures_;
   bool hold_sends_ = false;

@@ -70,6 +70,28 @@ void SimBackend::OnSocketEvent(int fd) {
   Consider(fd, slot);
 }
 
+// As late as the contract allows: buffers and paths that were not kept in place are found out here.
+void SimBackend::PerformFilesDue() {
+  while (!files_waiting_.empty() && files_waiting_.begin()->first <= network_.Now()) {
+    File file = std::move(files_waiting_.begin()->second);
+    files_waiting_.erase(files_waiting_.begin());
+    file.result = PerformFileRequest(file.request);
+    files_over_.push_back(std::move(file));
+    queue_.emplace_back(kFileTurn, 0);
+    ++fresh_;
+  }
+}
+
+void SimBackend::DeliverFile(Completion* completion) {
+  File file = std::move(files_over_.front());
+  files_over_.pop_front();
+  ++stats_.completions;
+  // The numbers of real descriptors have no place in a trace.
+  const bool opened = file.request.op == FileRequest::Op::kOpen && file.result >= 0;
+  network_.Note("file", kFileTurn, opened ? 0 : file.result);
+  *completion = file_turn_.Set(std::move(file.done), file.result);
+}
+
 bool SimBackend::TakeTurn(int fd, Slot& slot, Completion* completion) {
   Source* const source = slot.source;
   if (slot.closing) {

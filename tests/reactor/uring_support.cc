@@ -70,6 +70,9 @@ void RecordingSource::OnCompletion(const Completion& completion) {
         ++closed;
         EXPECT_FALSE(attached());
         break;
+      case Op::kFile:
+        ADD_FAILURE() << "a file request's turn went to a source";
+        break;
     }
   }
   if (react) react(completion);
