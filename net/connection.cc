@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "net/socket.h"
 #include "reactor/catch_all.h"
+#include "reactor/errno_class.h"
 
 namespace quintet {
 namespace {
@@ -32,8 +33,6 @@ constexpr std::array<unsigned, 7> kFollowers = {
 // Kept input that a session is shown at once: as much as one receive of a readiness backend brings.
 constexpr size_t kDeliveredBytes = 64 << 10;
 
-bool IsReset(int error) { return error == ECONNRESET || error == EPIPE || error == ECONNABORTED; }
-
 }  // namespace
 
 Connection::Connection(ConnectionGroup& group, int fd, std::unique_ptr<Session> session,
@@ -45,6 +44,7 @@ Connection::Connection(ConnectionGroup& group, int fd, std::unique_ptr<Session> 
       state_(state) {}
 
 Connection::~Connection() {
+  DropFiles();
   sending_.Clear(pool());
   filling_.Clear(pool());
   unread_.Clear(pool());
@@ -89,25 +89,13 @@ void Connection::Orphan() {
   // Blocks go back to the pool while it is there, but for the one that the kernel may be reading.
   if (!send_in_flight_) sending_.Clear(pool());
   filling_.Clear(pool());
+  if (!send_in_flight_ || !sending_.empty()) DropFiles();
   if (!in_callback_) unread_.Clear(pool());
   group_ = nullptr;
   Abort(CloseReason::kAborted);
 }
 
 // ---- Transport ----
-
-void Connection::Write(std::string_view bytes) {
-  if (output_ended() || group_ == nullptr || abort_reason_ != CloseReason::kNone) return;
-  const ConnectionOptions& options = group_->options();
-  const size_t after = output_bytes() + bytes.size();
-  if (after > options.output_cap) {
-    Abort(CloseReason::kOutputLimit);
-    return;
-  }
-  filling_.Append(bytes, group_->pool());
-  if (after > options.output_high_mark) output_blocked_ = true;
-  ScheduleSettle();
-}
 
 void Connection::Close() {
   if (output_ended()) return;
@@ -264,30 +252,6 @@ void Connection::Deliver(std::span<const std::byte> data) {
   unread_.Append({reinterpret_cast<const char*>(rest.data()), rest.size()}, group_->pool());
 }
 
-void Connection::OnSent(int32_t result) {
-  send_in_flight_ = false;
-  io_deadline_ = kNever;
-  if (result < 0) {
-    StartClosing(IsReset(-result) ? CloseReason::kPeerReset : CloseReason::kError,
-                 CloseMode::kClose);
-    return;
-  }
-  OnTaken(sending_, static_cast<size_t>(result));
-}
-
-// The kernel has taken the first `bytes` of `output`.
-void Connection::OnTaken(ByteQueue& output, size_t bytes) {
-  output.Consume(bytes, pool());
-  if (group_ == nullptr) return;
-  ConnectionCounters::Add(group_->counters().bytes_out, bytes);
-}
-
-// Blocked until the session is told otherwise.
-bool Connection::DrainedDue() const {
-  return opened_ && output_blocked_ && group_ != nullptr && !close_requested_ &&
-         output_bytes() <= group_->options().output_low_mark;
-}
-
 void Connection::OnBackendClosed() {
   SetState(State::kClosed);
   loop_.CancelTimer(*this);
@@ -296,6 +260,7 @@ void Connection::OnBackendClosed() {
   if (group_ != nullptr) {
     sending_.Clear(pool());
     filling_.Clear(pool());
+    DropFiles();
     unread_.Clear(pool());
     std::exchange(group_, nullptr)->Remove(*this);
   }
@@ -357,7 +322,8 @@ void Connection::Settle() {
 
 // Told in one look at a connection that is merely busy.
 bool Connection::CallbackPossible() const {
-  return deadline_due_ || output_blocked_ || drain_due_ || eof_seen_ || !unread_.empty();
+  return deadline_due_ || output_blocked_ || drain_due_ || eof_seen_ || files_ != nullptr ||
+         !unread_.empty();
 }
 
 // Whether the session is to be called with kept input, or with the end of file behind it.
@@ -371,6 +337,10 @@ void Connection::CallSessionWhereDue() {
   const auto alive = [this] {
     return !closing() && abort_reason_ == CloseReason::kNone && group_ != nullptr;
   };
+  if (files_ != nullptr && files_->has_missing() && alive()) {
+    const uint64_t missing = *files_->TakeMissing();
+    CallSession([&] { session_->OnFileShort(missing); });
+  }
   if (deadline_due_ && alive()) {
     deadline_due_ = false;
     CallSession([this] { session_->OnDeadline(); });
@@ -405,38 +375,6 @@ void Connection::CallSessionWhereDue() {
   if (drain_due_ && alive() && !close_requested_) {
     drain_due_ = false;
     CallSession([this] { session_->OnDrain(); });
-  }
-}
-
-// Whether something waits for the output in flight to have left.
-bool Connection::SendMatters() const {
-  return state_ != State::kOpen || close_requested_ || output_blocked_ || !filling_.empty();
-}
-
-void Connection::Flush() {
-  if (send_in_flight_) {
-    if (send_is_lazy_ && SendMatters()) {
-      send_is_lazy_ = false;
-      loop_.backend().ExpectSend(*this);
-    }
-    return;
-  }
-  if (output_bytes() == 0 || state_ == State::kConnecting) return;
-  // What a short send has left waits for room in the socket, where SendNow() would ask in vain.
-  if (sending_.empty()) {
-    OnTaken(filling_, loop_.backend().SendNow(*this, {&filling_.content(), 1}));
-    if (filling_.empty()) return;
-    swap(sending_, filling_);
-  }
-  send_in_flight_ = true;
-  if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
-    io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
-  }
-  send_is_lazy_ = !SendMatters();
-  if (send_is_lazy_) {
-    loop_.backend().StartLazySend(*this, {&sending_.content(), 1});
-  } else {
-    loop_.backend().StartSend(*this, {&sending_.content(), 1});
   }
 }
 

@@ -12,7 +12,9 @@
 #include "net/address.h"
 #include "net/byte_queue.h"
 #include "net/connection_group.h"
+#include "net/file_output.h"
 #include "net/session.h"
+#include "net/unique_fd.h"
 #include "reactor/backend.h"
 #include "reactor/source.h"
 #include "reactor/timer_wheel.h"
@@ -57,7 +59,10 @@ class Connection final : public Source, public Transport, private Timer {
 
   // Transport, for the session and for whoever got the pointer from a ConnectionGroup.
   void Write(std::string_view bytes) override;
-  size_t output_bytes() const override { return sending_.size() + filling_.size(); }
+  void WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset, uint64_t length) override;
+  size_t output_bytes() const override {
+    return sending_.size() + filling_.size() + (files_ != nullptr ? files_->bytes() : 0);
+  }
   bool output_blocked() const override { return output_blocked_; }
   void Close() override;
   void Abort(CloseReason reason) override;
@@ -99,6 +104,7 @@ class Connection final : public Source, public Transport, private Timer {
   void OnReceived(const Completion& completion);
   void OnSent(int32_t result);
   void OnTaken(ByteQueue& output, size_t bytes);
+  void OnTakenFromFile(size_t bytes);
   void OnBackendClosed();
   void Deliver(std::span<const std::byte> data);
 
@@ -111,6 +117,9 @@ class Connection final : public Source, public Transport, private Timer {
   void CallSessionWhereDue();
   bool SendMatters() const;
   void Flush();
+  bool FlushRange(size_t* sent_now);
+  void StartSending();
+  void DropFiles();
   void FinishClose();
   void UpdateReceiving();
   void UpdateTimer();
@@ -119,6 +128,14 @@ class Connection final : public Source, public Transport, private Timer {
   bool idle() const;
   bool closing() const { return state_ >= State::kClosing; }
   bool output_ended() const { return close_requested_ || closing(); }
+  // Whether what is written goes anywhere.
+  bool takes_output() const {
+    return !output_ended() && group_ != nullptr && abort_reason_ == CloseReason::kNone;
+  }
+  // Of the output, what takes memory.
+  size_t output_memory() const {
+    return sending_.size() + filling_.size() + (files_ != nullptr ? files_->memory_bytes() : 0);
+  }
 
   // Runs a callback of the session; one that throws closes this connection and harms nothing else.
   template <typename Callback>
@@ -141,6 +158,9 @@ class Connection final : public Source, public Transport, private Timer {
   // Output in two parts: one that the kernel may be reading, left alone, and one that fills.
   ByteQueue sending_;
   ByteQueue filling_;
+  // What comes behind both, from the first range of a file on; null where there is none. A send in
+  // flight is of `sending_`, or, where that is empty, of the first range.
+  std::unique_ptr<FileOutput> files_;
   // Input that the session has not consumed, or that came while it was paused.
   ByteQueue unread_;
 
@@ -157,6 +177,7 @@ class Connection final : public Source, public Transport, private Timer {
   bool receiving_ : 1 = false;  // armed at the backend
   bool send_in_flight_ : 1 = false;
   bool send_is_lazy_ : 1 = false;  // its success may be told late
+  bool range_waits_ : 1 = false;   // the first range was not taken at once
   bool paused_ : 1 = false;        // by the session
   bool wants_more_ : 1 = false;    // it did not consume all it was shown last
   bool eof_seen_ : 1 = false;

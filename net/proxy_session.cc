@@ -64,6 +64,9 @@ void ProxySession::OnOutputDrained() {
   if (open_) inner_->OnOutputDrained();
 }
 
+// Nothing is written before the header: it is the inner session's.
+void ProxySession::OnFileShort(uint64_t missing) { inner_->OnFileShort(missing); }
+
 void ProxySession::OnDeadline() {
   if (open_) return inner_->OnDeadline();
   Refuse("no complete header came in time");

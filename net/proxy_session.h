@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -44,6 +45,7 @@ class ProxySession final : public Session {
   size_t OnData(std::span<const std::byte> data) override;
   void OnEof() override;
   void OnOutputDrained() override;
+  void OnFileShort(uint64_t missing) override;
   void OnDeadline() override;
   void OnDrain() override;
   bool idle() const override;

@@ -5,6 +5,7 @@
 #define QUINTET_NET_SESSION_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "net/address.h"
+#include "net/unique_fd.h"
 #include "reactor/clock.h"
 
 namespace quintet {
@@ -56,7 +58,20 @@ class Transport {
   // aborts the connection with kOutputLimit.
   virtual void Write(std::string_view bytes) = 0;
 
-  // Output not yet taken by the kernel, in bytes.
+  // Appends `length` bytes of a regular file from `offset`, in order with what Write() appends
+  // before and after. They go from the page cache to the socket (sendfile(2)) without being copied
+  // into the process, so that they count for the marks and not for the cap; what is noted of each
+  // call counts for it, about a hundred bytes. `file`, open for reading, is held until they have
+  // left or the connection is gone. A length of 0 does nothing. offset + length is at most
+  // INT64_MAX.
+  //
+  // A file that ends too early or cannot be read is told by OnFileShort(), one that is written to
+  // meanwhile by nobody. Where the range is not in memory, the thread waits for the disk: who
+  // shares it with others warms the range before.
+  virtual void WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset,
+                         uint64_t length) = 0;
+
+  // Output not yet taken by the kernel, in bytes, those in files included.
   virtual size_t output_bytes() const = 0;
   // Above the high mark and not yet down to the low mark again: the moment to stop producing.
   // OnOutputDrained() tells when it is over.
@@ -132,6 +147,15 @@ class Session {
 
   // The output has fallen to the low mark after it had been above the high mark.
   virtual void OnOutputDrained() {}
+
+  // Of a range of WriteFile() the last `missing` bytes are not in the file, or cannot be read. Told
+  // once per range, before anything is sent in their place, also after Close(). A session that goes
+  // on has zero bytes sent, so that the peer finds what follows where it expects it, and must have
+  // a way to tell it. The default aborts with kError.
+  virtual void OnFileShort(uint64_t missing) {
+    static_cast<void>(missing);
+    transport().Abort(CloseReason::kError);
+  }
 
   // The deadline has passed. The default aborts with kDeadline.
   virtual void OnDeadline() { transport().Abort(CloseReason::kDeadline); }

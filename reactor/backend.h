@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "reactor/backend_kind.h"
 #include "reactor/clock.h"
+#include "reactor/file_range.h"
 #include "reactor/file_request.h"
 #include "reactor/readiness.h"
 #include "reactor/source.h"
@@ -41,9 +42,9 @@ struct BackendStats {
   uint64_t waits = 0;            // returns of Wait()
   uint64_t wait_syscalls = 0;    // select, poll, epoll_wait, io_uring_enter
   uint64_t update_syscalls = 0;  // epoll_ctl and the like; 0 where the set is passed to each wait
-  uint64_t io_syscalls = 0;      // accept4, recv, send, connect made one by one
+  uint64_t io_syscalls = 0;      // accept4, recv, send, sendfile, connect made one by one
   uint64_t completions = 0;      // returned by Next()
-  uint64_t sends_now = 0;        // SendNow() that took bytes: sends without a completion
+  uint64_t sends_now = 0;        // SendNow(), SendFileNow() that took bytes: without a completion
   uint64_t events = 0;           // readiness events, or completion-queue entries, harvested
   uint64_t wakes = 0;            // Wake() seen by Wait()
   uint64_t stale_events = 0;     // events for a source that was gone, dropped
@@ -129,6 +130,25 @@ class Backend {
     static_cast<void>(buffers);
     return 0;
   }
+
+  // Sends from a file without bringing its bytes into the process (sendfile(2)). One kSend follows:
+  // bytes from the beginning of `range` (which is not empty), often fewer than it has; -ENODATA
+  // where the file has ended there or cannot be read; or -errno of the socket. At most one send in
+  // flight per source, whatever is sent. `range` and the descriptor in it stay untouched until that
+  // kSend, or until kClosed. Bytes of the file that change meanwhile, also after the kSend, are
+  // sent in either form. Whoever wants no wait for a disk has brought the range into memory before.
+  virtual void StartSendFile(Source& source, const FileRange& range) = 0;
+  // As SendNow(), which see: the bytes taken, and where it is 0 StartSendFile() with the same range
+  // tells why, unless the source is closed.
+  virtual size_t SendFileNow(Source& source, const FileRange& range) {
+    static_cast<void>(source);
+    static_cast<void>(range);
+    return 0;
+  }
+  // Of a file at one go, in bytes: a reader that keeps up would hold the loop for the whole file.
+  // Measured on loopback with the file in memory: at most 20 us for so many; smaller pieces cost
+  // more in all, larger ones no less.
+  static constexpr size_t kMaxSendFileBytes = 256 << 10;
 
   // Half-close: FIN after the bytes that were sent, as kSend or SendNow() told (shutdown(2)
   // SHUT_WR). No send may be in flight. Receiving goes on.

@@ -35,6 +35,11 @@ constexpr bool MayBeSentLater(int error) {
   return error == EAGAIN || error == EINTR || IsMemoryExhaustion(error);
 }
 
+// The other end has given the connection up.
+constexpr bool IsReset(int error) {
+  return error == ECONNRESET || error == EPIPE || error == ECONNABORTED;
+}
+
 // The process or the system has no descriptor left.
 constexpr bool IsDescriptorExhaustion(int error) { return error == EMFILE || error == ENFILE; }
 

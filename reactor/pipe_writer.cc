@@ -1,38 +1,23 @@
 #include "reactor/pipe_writer.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "reactor/event_loop.h"
-#include "reactor/signal_set.h"
+#include "reactor/sigpipe_hold.h"
 
 namespace quintet {
 namespace {
 
-// A write to a pipe that nobody reads raises SIGPIPE in the writing thread (pipe(7)), and write(2)
-// has no MSG_NOSIGNAL. How the process treats the signal is not a library's to change: it is
-// blocked for the time of the call and taken back. Returns the bytes, or -errno.
+// Returns the bytes, or -errno.
 ssize_t WriteWithoutSignal(int fd, std::string_view bytes) {
-  const sigset_t broken_pipe = SignalSet({SIGPIPE});
-  sigset_t pending;
-  sigset_t before;
-  ::sigpending(&pending);
-  ::pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+  const SigpipeHold hold;
   const ssize_t count = ::write(fd, bytes.data(), bytes.size());
   const int error = count < 0 ? errno : 0;
-  // One that waited before is somebody else's.
-  if (error == EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
-    const timespec at_once{};
-    while (::sigtimedwait(&broken_pipe, nullptr, &at_once) < 0 && errno == EINTR) {
-    }
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == EPIPE) hold.TakeBack();
   return error != 0 ? -error : count;
 }
 

@@ -268,54 +268,6 @@ absl::Status ReadinessBackend::Watch(Source& source, Readiness interest, Trigger
 
 // ---- Operations ----
 
-void ReadinessBackend::StartSend(Source& source, std::span<const iovec> buffers) {
-  CheckThread();
-  const uint32_t index = table_.SlotOf(source);
-  Slot& slot = table_[index];
-  if (slot.Is(kClosing)) return;
-  assert(!slot.Is(kSending | kSendDone | kWatching));
-  assert(!buffers.empty() && buffers.size() <= kMaxSendBuffers);
-  slot.buffers = buffers.data();
-  slot.buffer_count = static_cast<uint32_t>(buffers.size());
-  if (slot.Is(kSendFailed)) {
-    slot.Clear(kSendFailed);
-    slot.Set(kSendDone);
-    Enqueue(index);
-  } else if (slot.Is(kBackingOff)) {
-    slot.Set(kSending);
-  } else if (TrySend(index)) {
-    Enqueue(index);
-  }
-}
-
-size_t ReadinessBackend::SendNow(Source& source, std::span<const iovec> buffers) {
-  CheckThread();
-  Slot& slot = table_[table_.SlotOf(source)];
-  assert(!slot.Is(kSending | kSendDone | kWatching));
-  assert(!buffers.empty() && buffers.size() <= kMaxSendBuffers);
-  if (slot.Is(kClosing | kBackingOff | kSendFailed)) return 0;
-  const ssize_t sent = Transmit(source.fd(), buffers);
-  if (sent > 0) {
-    ++stats_.sends_now;
-    return static_cast<size_t>(sent);
-  }
-  // A pending error is told by the socket once (SO_ERROR in socket(7)): kept for StartSend().
-  if (sent < 0 && !MayBeSentLater(errno)) {
-    slot.Set(kSendFailed);
-    slot.result = -errno;
-  }
-  return 0;
-}
-
-void ReadinessBackend::ShutdownSend(Source& source) {
-  CheckThread();
-  const Slot& slot = table_[table_.SlotOf(source)];
-  if (slot.Is(kClosing)) return;
-  assert(!slot.Is(kSending));
-  // ENOTCONN after a reset: the armed receive reports what happened.
-  ::shutdown(source.fd(), SHUT_WR);
-}
-
 void ReadinessBackend::StartConnect(Source& source, const sockaddr* address, socklen_t length) {
   CheckThread();
   const uint32_t index = table_.SlotOf(source);

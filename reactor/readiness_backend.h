@@ -55,6 +55,8 @@ class ReadinessBackend final : public Backend {
   void StopRecv(Source& source) override { Disarm(source, kReceiving); }
   void StartSend(Source& source, std::span<const iovec> buffers) override;
   size_t SendNow(Source& source, std::span<const iovec> buffers) override;
+  void StartSendFile(Source& source, const FileRange& range) override;
+  size_t SendFileNow(Source& source, const FileRange& range) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   absl::Status Watch(Source& source, Readiness interest, Trigger trigger) override;
@@ -87,9 +89,13 @@ class ReadinessBackend final : public Backend {
     kAcceptDone = 1 << 15,      // the last kAccept is to be delivered, behind `accepts_left`
     kAcceptShared = 1 << 16,    // ShareAccept() was called
     kAcceptedSome = 1 << 17,    // since the socket was told to be ready
+    kSendsFile = 1 << 18,       // what is sent is `range`, not `buffers`
   };
   struct Slot {
-    const iovec* buffers = nullptr;
+    union {
+      const iovec* buffers = nullptr;
+      const FileRange* range;
+    };
     uint32_t buffer_count = 0;
     int32_t result = 0;
     uint32_t next = SourceId::kNoSlot;  // in the ready queue
@@ -130,8 +136,11 @@ class ReadinessBackend final : public Backend {
   bool Accept(uint32_t index, Completion* completion);
   bool FinishAccepting(uint32_t index, Completion* completion);
   bool Receive(uint32_t index, Completion* completion);
+  void BeginSend(uint32_t index);
   bool TrySend(uint32_t index);
-  ssize_t Transmit(int fd, std::span<const iovec> buffers);
+  int64_t Transmit(int fd, std::span<const iovec> buffers);
+  int64_t TransmitFile(int fd, const FileRange& range);
+  size_t TakenNow(Slot& slot, int64_t sent);
   void FinishConnect(uint32_t index);
 
   // Waiting.

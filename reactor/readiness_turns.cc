@@ -196,26 +196,14 @@ bool ReadinessBackend::Receive(uint32_t index, Completion* completion) {
   return true;
 }
 
-ssize_t ReadinessBackend::Transmit(int fd, std::span<const iovec> buffers) {
-  // MSG_NOSIGNAL: a peer that is gone is an error number, never SIGPIPE. MSG_DONTWAIT: also on a
-  // descriptor that somebody made blocking.
-  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
-  ++stats_.io_syscalls;
-  if (buffers.size() == 1) {
-    return ::send(fd, buffers.front().iov_base, buffers.front().iov_len, kFlags);
-  }
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(buffers.data());
-  message.msg_iovlen = buffers.size();
-  return ::sendmsg(fd, &message, kFlags);
-}
-
 // Makes one attempt. True when its outcome is to be delivered; else the slot waits to try again.
 bool ReadinessBackend::TrySend(uint32_t index) {
   Slot& slot = table_[index];
-  const ssize_t sent = Transmit(table_.source(index)->fd(), {slot.buffers, slot.buffer_count});
-  const int error = errno;
-  if (sent < 0 && MayBeSentLater(error)) {
+  const int fd = table_.source(index)->fd();
+  const int64_t sent = slot.Is(kSendsFile) ? TransmitFile(fd, *slot.range)
+                                           : Transmit(fd, {slot.buffers, slot.buffer_count});
+  const int error = sent < 0 ? static_cast<int>(-sent) : 0;
+  if (MayBeSentLater(error)) {
     slot.Set(kSending);
     if (IsMemoryExhaustion(error)) {
       BackOff(index);
@@ -230,7 +218,7 @@ bool ReadinessBackend::TrySend(uint32_t index) {
   const bool was_waiting = slot.Is(kSending);
   slot.Clear(kSending);
   slot.Set(kSendDone);
-  slot.result = sent >= 0 ? static_cast<int32_t>(sent) : -error;
+  slot.result = static_cast<int32_t>(sent);
   if (was_waiting) {
     if (slot.trigger == Trigger::kLevel) slot.ready &= ~kWriteBits;
     if (Target(slot) != slot.registered) MarkDirty(index);

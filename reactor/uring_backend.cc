@@ -12,6 +12,8 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "reactor/errno_class.h"
+#include "reactor/send_file.h"
 
 namespace quintet {
 namespace {
@@ -204,6 +206,42 @@ void UringBackend::ExpectSend(Source& source) {
   } else {
     send_expected_ = true;
   }
+}
+
+void UringBackend::StartSendFile(Source& source, const FileRange& range) {
+  UringSource& state = Find(source);
+  if (state.closing) return;
+  assert(range.length > 0);
+  assert((state.wanted & Bit(UringOp::kSend)) == 0 && "a send is in flight");
+  if (state.send_failed) {
+    state.send_failed = false;
+    Queue(table_.SlotOf(source), Op::kSend, state.send_error);
+    return;
+  }
+  state.send_range = &range;
+  state.send_count = 0;
+  state.quiet_send = false;
+  Want(source, UringOp::kSend);
+}
+
+// Nothing could be gathered: the ring knows no sendfile(2).
+size_t UringBackend::SendFileNow(Source& source, const FileRange& range) {
+  CheckThread();
+  UringSource& state = Find(source);
+  assert((state.wanted & Bit(UringOp::kSend)) == 0 && "a send is in flight");
+  if (state.closing || state.send_failed) return 0;
+  ++stats_.io_syscalls;
+  const int32_t sent = SendFile(state.fd, range);
+  if (sent > 0) {
+    ++stats_.sends_now;
+    return static_cast<size_t>(sent);
+  }
+  // A pending error is told by the socket once (SO_ERROR in socket(7)).
+  if (sent != -ENODATA && !MayBeSentLater(-sent)) {
+    state.send_failed = true;
+    state.send_error = sent;
+  }
+  return 0;
 }
 
 void UringBackend::ShutdownSend(Source& source) {

@@ -59,6 +59,8 @@ class UringBackend final : public Backend {
   void StartSend(Source& source, std::span<const iovec> buffers) override;
   void StartLazySend(Source& source, std::span<const iovec> buffers) override;
   void ExpectSend(Source& source) override;
+  void StartSendFile(Source& source, const FileRange& range) override;
+  size_t SendFileNow(Source& source, const FileRange& range) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
   absl::Status Watch(Source& source, Readiness interest, Trigger trigger) override;
@@ -77,7 +79,8 @@ class UringBackend final : public Backend {
   const UringRing& ring() const { return *ring_; }
 
  private:
-  // Stands among the undelivered completions of a source where it is to look for connections.
+  // Stands among the undelivered completions of a source where it is to look for connections, or
+  // where there is room to send from a file.
   static constexpr int32_t kLook = INT32_MIN;
 
   UringBackend(const LogFunction& log, Clock& clock, int wake_fd)
@@ -128,10 +131,12 @@ class UringBackend final : public Backend {
   void OnAccept(uint32_t slot, int32_t result);
   void OnRecv(uint32_t slot, const io_uring_cqe& cqe);
   void OnSend(uint32_t slot, int32_t result);
+  void OnRoom(uint32_t slot, int32_t result);
   void OnPoll(uint32_t slot, int32_t result, bool more);
   void Queue(uint32_t slot, Op op, int32_t result, uint16_t buffer = CompletionStore::kNoBuffer);
   bool Deliver(uint32_t slot, Completion* completion);
   bool AcceptOne(uint32_t slot, Completion* completion);
+  bool SendRange(uint32_t slot, Completion* completion);
   void DropQueued(UringSource& source);
 
   const LogFunction log_;

@@ -8,6 +8,7 @@
 
 #include "reactor/errno_class.h"
 #include "reactor/poll_bits.h"
+#include "reactor/send_file.h"
 #include "reactor/uring_backend.h"
 
 namespace quintet {
@@ -155,7 +156,11 @@ void UringBackend::OnCqe(const io_uring_cqe& cqe) {
       OnRecv(slot, cqe);
       break;
     case UringOp::kSend:
-      OnSend(slot, cqe.res);
+      if (source.send_count == 0) {
+        OnRoom(slot, cqe.res);
+      } else {
+        OnSend(slot, cqe.res);
+      }
       break;
     case UringOp::kPoll:
       OnPoll(slot, cqe.res, more);
@@ -301,6 +306,17 @@ void UringBackend::OnSend(uint32_t slot, int32_t result) {
   }
 }
 
+// Of the wait before a send from a file, which meets what else the poll may have to tell.
+void UringBackend::OnRoom(uint32_t slot, int32_t result) {
+  if (result == -ECANCELED) return;
+  if (result == -ENOMEM) {
+    Delay(slot, UringOp::kSend);
+    return;
+  }
+  table_[slot].wanted &= static_cast<UringOps>(~Bit(UringOp::kSend));
+  Queue(slot, Op::kSend, kLook);
+}
+
 void UringBackend::OnPoll(uint32_t slot, int32_t result, bool more) {
   UringSource& source = table_[slot];
   if (!more) source.poll_renew = false;
@@ -368,12 +384,26 @@ bool UringBackend::Deliver(uint32_t slot, Completion* completion) {
     case Op::kAccept:
       if (item.result == kLook || item.result == -ECANCELED) return AcceptOne(slot, completion);
       return true;
-    case Op::kConnect:
     case Op::kSend:
+      return item.result != kLook || SendRange(slot, completion);
+    case Op::kConnect:
     case Op::kFile:
       return true;
   }
   return true;
+}
+
+// A turn to send from a file, for which there was room. Here and not where the room was told, so
+// that the loop's bound on completions is one on what is sent, too.
+bool UringBackend::SendRange(uint32_t slot, Completion* completion) {
+  UringSource& state = table_[slot];
+  ++stats_.io_syscalls;
+  completion->result = SendFile(state.fd, *state.send_range);
+  if (!MayBeSentLater(-completion->result)) return true;
+  state.wanted |= Bit(UringOp::kSend);
+  if (IsMemoryExhaustion(-completion->result)) Delay(slot, UringOp::kSend);
+  MarkDirty(slot);
+  return false;
 }
 
 // A turn to accept one of those of whom the ring does not tell, since nobody is woken for them a

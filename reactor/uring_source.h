@@ -97,23 +97,29 @@ struct UringSource {
   bool accept_finishing : 1 = false;
   // UringBackend::kLook is queued.
   bool accept_looking : 1 = false;
+  // SendFileNow() met `send_error`, which StartSendFile() delivers.
+  bool send_failed : 1 = false;
 
   CloseMode close_mode = CloseMode::kClose;
   Readiness interest = Readiness::kNone;
   Readiness ready = Readiness::kNone;  // gathered for the queued kReady
   Trigger trigger = Trigger::kLevel;
-  uint8_t send_count = 0;
+  uint8_t send_count = 0;  // of `send_buffers`; 0: what is sent is `send_range`
   int fd = -1;
 
   // Undelivered completions, in CompletionStore.
   uint32_t first = kNone;
   uint32_t last = kNone;
 
-  const iovec* send_buffers = nullptr;
+  union {
+    const iovec* send_buffers = nullptr;
+    const FileRange* send_range;
+  };
   const sockaddr* connect_address = nullptr;
   union {
     socklen_t connect_length = 0;
     uint32_t accepts_left;  // of a listening socket: that UringBackend::AcceptOne() may still make
+    int32_t send_error;     // of a connected one
   };
   uint32_t send_position = 0;  // of the latest quiet send among the submissions
 };

@@ -147,6 +147,12 @@ void UringBackend::Arm(uint32_t slot, UringOp op) {
 // wait that is to gather the next requests.
 void UringBackend::ArmSend(uint32_t slot, io_uring_sqe* sqe) {
   UringSource& source = table_[slot];
+  if (source.send_count == 0) {
+    // A file: only the wait for room is the ring's, see SendRange().
+    source.poll_first &= static_cast<UringOps>(~Bit(UringOp::kSend));
+    io_uring_prep_poll_add(sqe, source.fd, POLLOUT);
+    return;
+  }
   if (source.send_count == 1) {
     const iovec& buffer = *source.send_buffers;
     io_uring_prep_send(sqe, source.fd, buffer.iov_base, std::min(buffer.iov_len, kMaxSendBytes),

@@ -92,6 +92,7 @@ class BatchBackend final : public Backend {
   void StartRecv(Source&) override {}
   void StopRecv(Source&) override {}
   void StartSend(Source&, std::span<const iovec>) override {}
+  void StartSendFile(Source&, const FileRange&) override {}
   void ShutdownSend(Source&) override {}
   void StartConnect(Source&, const sockaddr*, socklen_t) override {}
   absl::Status Watch(Source&, Readiness, Trigger) override { return absl::OkStatus(); }

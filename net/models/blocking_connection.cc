@@ -11,8 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "net/models/poll_until.h"
+#include "reactor/backend.h"
 #include "reactor/catch_all.h"
 #include "reactor/errno_class.h"
+#include "reactor/send_file.h"
 
 namespace quintet {
 namespace {
@@ -23,8 +25,6 @@ constexpr size_t kReceiveBytes = 64 << 10;
 constexpr Duration kTaskInterval = std::chrono::milliseconds(10);
 // Before a send is tried again for which the kernel had no memory: poll(2) says that there is room.
 constexpr Duration kMemoryPause = std::chrono::milliseconds(10);
-
-bool IsReset(int error) { return error == ECONNRESET || error == EPIPE || error == ECONNABORTED; }
 
 }  // namespace
 
@@ -37,6 +37,7 @@ BlockingConnection::BlockingConnection(Socket socket, std::unique_ptr<Session> s
 
 BlockingConnection::~BlockingConnection() {
   output_.Clear(&pool_);
+  files_.Clear(&pool_);
   unread_.Clear(&pool_);
 }
 
@@ -75,10 +76,25 @@ void BlockingConnection::LogError(std::string_view what, const char* text) const
 
 void BlockingConnection::Write(std::string_view bytes) {
   if (ending()) return;
-  const size_t after = output_.size() + bytes.size();
-  if (after > around_.options.output_cap) return Abort(CloseReason::kOutputLimit);
-  output_.Append(bytes, pool_);
-  if (after > around_.options.output_high_mark) output_blocked_ = true;
+  const size_t memory = output_.size() + files_.memory_bytes() + bytes.size();
+  if (memory > around_.options.output_cap) return Abort(CloseReason::kOutputLimit);
+  if (files_.empty()) {
+    output_.Append(bytes, pool_);
+  } else {
+    files_.Append(bytes, pool_);
+  }
+  if (output_bytes() > around_.options.output_high_mark) output_blocked_ = true;
+}
+
+void BlockingConnection::WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset,
+                                   uint64_t length) {
+  assert(file != nullptr && offset <= INT64_MAX && length <= INT64_MAX - offset);
+  if (ending() || length == 0) return;
+  files_.AppendRange(std::move(file), offset, length);
+  if (output_.size() + files_.memory_bytes() > around_.options.output_cap) {
+    return Abort(CloseReason::kOutputLimit);
+  }
+  if (output_bytes() > around_.options.output_high_mark) output_blocked_ = true;
 }
 
 void BlockingConnection::Abort(CloseReason reason) {
@@ -145,7 +161,7 @@ void BlockingConnection::End() {
 }
 
 bool BlockingConnection::idle() const {
-  return state_ == State::kOpen && !ending() && output_.empty() && unread_.empty() &&
+  return state_ == State::kOpen && !ending() && output_bytes() == 0 && unread_.empty() &&
          session_->idle();
 }
 
@@ -159,10 +175,14 @@ bool BlockingConnection::InputDue() const {
 // Blocked until the session is told otherwise.
 bool BlockingConnection::DrainedDue() const {
   return output_blocked_ && !close_requested_ && alive() &&
-         output_.size() <= around_.options.output_low_mark;
+         output_bytes() <= around_.options.output_low_mark;
 }
 
 void BlockingConnection::CallSessionWhereDue() {
+  if (files_.has_missing() && alive()) {
+    const uint64_t missing = *files_.TakeMissing();
+    CallSession([&] { session_->OnFileShort(missing); });
+  }
   if (deadline_due_ && alive()) {
     deadline_due_ = false;
     CallSession([this] { session_->OnDeadline(); });
@@ -197,19 +217,24 @@ void BlockingConnection::ShowKeptInput() {
 void BlockingConnection::Flush() {
   bool taken = false;
   send_again_at_ = kNever;
-  while (!output_.empty()) {
-    const iovec& bytes = output_.content();
-    // MSG_NOSIGNAL: a peer that has gone is an error here, and no SIGPIPE for the process.
-    const ssize_t sent =
-        ::send(socket_.fd(), bytes.iov_base, bytes.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  size_t from_files = 0;
+  // A reader that keeps up with a file must not keep this thread from its deadlines.
+  while (output_bytes() > 0 && from_files < Backend::kMaxSendFileBytes) {
+    const bool from_file = output_.empty();
+    const int64_t sent = SendSome();
     if (sent >= 0) {
-      output_.Consume(static_cast<size_t>(sent), &pool_);
-      ConnectionCounters::Add(around_.counters.bytes_out, static_cast<uint64_t>(sent));
+      OnTaken(static_cast<size_t>(sent));
+      if (from_file) from_files += static_cast<size_t>(sent);
       taken = true;
       continue;
     }
-    const int error = errno;
+    const int error = static_cast<int>(-sent);
     if (error == EINTR) continue;
+    if (error == ENODATA && from_file && !files_.failed()) {
+      // Nothing is sent in place of what is missing before the session knows.
+      files_.Fail();
+      break;
+    }
     if (!MayBeSentLater(error)) {
       return StartClosing(IsReset(error) ? CloseReason::kPeerReset : CloseReason::kError);
     }
@@ -219,11 +244,30 @@ void BlockingConnection::Flush() {
   // Of a linger it is somebody else's.
   if (state_ == State::kLingering) return;
   const Duration patience = around_.options.write_stall_timeout;
-  if (output_.empty() || patience <= Duration::zero()) {
+  if (output_bytes() == 0 || patience <= Duration::zero()) {
     io_deadline_ = kNever;
   } else if (taken || io_deadline_ == kNever) {
     io_deadline_ = AddSaturated(present(), patience);
   }
+}
+
+// Sends from the first part of the output. Returns the bytes, or -errno; -ENODATA as SendFile().
+int64_t BlockingConnection::SendSome() {
+  const bool from_file = output_.empty();
+  if (from_file && !files_.failed()) return SendFile(socket_.fd(), files_.range());
+  const iovec& bytes = from_file ? files_.zeros() : output_.content();
+  // MSG_NOSIGNAL: a peer that has gone is an error here, and no SIGPIPE for the process.
+  const ssize_t sent =
+      ::send(socket_.fd(), bytes.iov_base, bytes.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent >= 0 ? sent : -errno;
+}
+
+// The kernel has taken the first `bytes` of the output.
+void BlockingConnection::OnTaken(size_t bytes) {
+  ConnectionCounters::Add(around_.counters.bytes_out, bytes);
+  if (!output_.empty()) return output_.Consume(bytes, &pool_);
+  files_.Consume(bytes);
+  if (files_.sent()) files_.Pop(output_);
 }
 
 // The stages of a close that the session asked for (RFC 9112 section 9.6).
@@ -235,7 +279,7 @@ void BlockingConnection::FinishClose() {
     session_deadline_ = kNever;
     unread_.Clear(&pool_);
   }
-  if (state_ == State::kFlushing && output_.empty()) {
+  if (state_ == State::kFlushing && output_bytes() == 0) {
     if (eof_seen_) return StartClosing(reason_);
     state_ = State::kLingering;
     // ENOTCONN after a reset: the next receive reports what happened.
@@ -269,7 +313,7 @@ bool BlockingConnection::WantsInput() const {
 TimePoint BlockingConnection::NextDeadline() const {
   // A callback behind the delivery of input may have resumed reading, and the output may have left
   // behind the callback that was to hear of it: a look at the kernel, and on.
-  if (InputDue() || DrainedDue()) return kPollOnly;
+  if (InputDue() || DrainedDue() || files_.has_missing()) return kPollOnly;
   TimePoint next =
       std::min({session_deadline_, io_deadline_, send_again_at_, around_.ending.next()});
   if (executor_ != nullptr && executor_->fd() < 0) {
@@ -281,7 +325,7 @@ TimePoint BlockingConnection::NextDeadline() const {
 // One turn: blocks until something is to be done, and does it.
 void BlockingConnection::Wait() {
   short events = WantsInput() ? POLLIN : 0;
-  if (!output_.empty() && send_again_at_ == kNever) events |= POLLOUT;
+  if (output_bytes() > 0 && send_again_at_ == kNever) events |= POLLOUT;
   std::array<pollfd, 3> polled = {{
       // POLLERR and POLLHUP come unasked: who waits for neither direction must not hear of them
       // again and again.

@@ -14,10 +14,12 @@
 #include "net/byte_queue.h"
 #include "net/connection_group.h"
 #include "net/connection_options.h"
+#include "net/file_output.h"
 #include "net/models/blocking_executor.h"
 #include "net/models/ending.h"
 #include "net/session.h"
 #include "net/socket.h"
+#include "net/unique_fd.h"
 #include "reactor/clock.h"
 #include "reactor/log.h"
 
@@ -65,7 +67,8 @@ class BlockingConnection final : public Transport {
 
   // Transport, for the session and for posted tasks, on the thread of Run().
   void Write(std::string_view bytes) override;
-  size_t output_bytes() const override { return output_.size(); }
+  void WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset, uint64_t length) override;
+  size_t output_bytes() const override { return output_.size() + files_.bytes(); }
   bool output_blocked() const override { return output_blocked_; }
   void Close() override { close_requested_ = close_requested_ || !ending(); }
   void Abort(CloseReason reason) override;
@@ -93,6 +96,8 @@ class BlockingConnection final : public Transport {
   void CallSessionWhereDue();
   void ShowKeptInput();
   void Flush();
+  int64_t SendSome();
+  void OnTaken(size_t bytes);
   void FinishClose();
   bool InputDue() const;
   bool DrainedDue() const;
@@ -130,6 +135,7 @@ class BlockingConnection final : public Transport {
 
   BlockPool pool_;
   ByteQueue output_;
+  FileOutput files_;  // behind `output_`, from the first range of a file on
   // Input that the session has not consumed, or that came while it was paused.
   ByteQueue unread_;
 

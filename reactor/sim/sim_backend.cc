@@ -168,12 +168,28 @@ void SimBackend::BeginSend(Source& source, std::span<const iovec> buffers, bool 
   SimCheck(!slot.send_shut_down, "StartSend after ShutdownSend");
   SimCheck(!buffers.empty() && buffers.size() <= kMaxSendBuffers,
            "StartSend with too many buffers");
-  slot.send = Phase::kPending;
+  slot.range = nullptr;
   slot.buffers = buffers.data();
   slot.buffers_seen.assign(buffers.begin(), buffers.end());
   const std::string bytes = Gather(slot.buffers_seen);
   SimCheck(!bytes.empty(), "StartSend of nothing");
   slot.checksum = Checksum(bytes);
+  Launch(source, slot, lazy);
+}
+
+void SimBackend::StartSendFile(Source& source, const FileRange& range) {
+  Slot& slot = Find(source);
+  SimCheck(!slot.closing, "StartSendFile after Close");
+  SimCheck(slot.send == Phase::kNone, "two sends in flight");
+  SimCheck(!slot.send_shut_down, "StartSendFile after ShutdownSend");
+  SimCheck(range.length > 0, "StartSendFile of nothing");
+  slot.range = &range;
+  slot.range_seen = range;
+  Launch(source, slot, /*lazy=*/false);
+}
+
+void SimBackend::Launch(Source& source, Slot& slot, bool lazy) {
+  slot.send = Phase::kPending;
   if (const Duration late = Lateness(); late > Duration::zero()) {
     network_.After(late, [this, fd = source.fd(), serial = slot.serial] {
       Slot* const current = Current(fd, serial);
@@ -204,15 +220,28 @@ size_t SimBackend::SendNow(Source& source, std::span<const iovec> buffers) {
   SimCheck(slot.send == Phase::kNone, "SendNow with a send in flight");
   SimCheck(!slot.send_shut_down, "SendNow after ShutdownSend");
   SimCheck(!buffers.empty() && buffers.size() <= kMaxSendBuffers, "SendNow with too many buffers");
+  std::string bytes = Gather(buffers);
+  SimCheck(!bytes.empty(), "SendNow of nothing");
+  return TakeNow(source.fd(), std::move(bytes));
+}
+
+size_t SimBackend::SendFileNow(Source& source, const FileRange& range) {
+  Slot& slot = Find(source);
+  SimCheck(!slot.closing, "SendFileNow after Close");
+  SimCheck(slot.send == Phase::kNone, "SendFileNow with a send in flight");
+  SimCheck(!slot.send_shut_down, "SendFileNow after ShutdownSend");
+  SimCheck(range.length > 0, "SendFileNow of nothing");
+  return TakeNow(source.fd(), ReadRange(range));
+}
+
+size_t SimBackend::TakeNow(int fd, std::string bytes) {
   SimRandom& random = network_.random();
   const SimFaults& faults = network_.options().faults;
   // An error that was ordered comes with a kSend.
   const bool fails = failures_[static_cast<size_t>(Op::kSend)].count > 0;
-  if (fails || hold_sends_ || !random.Chance(faults.send_now)) return 0;
-  std::string bytes = Gather(buffers);
-  SimCheck(!bytes.empty(), "SendNow of nothing");
+  if (fails || hold_sends_ || bytes.empty() || !random.Chance(faults.send_now)) return 0;
   if (random.Chance(faults.short_send)) bytes.resize(random.Between(1, bytes.size()));
-  const int sent = network_.Send(source.fd(), bytes);
+  const int sent = network_.Send(fd, bytes);
   if (sent <= 0) return 0;
   ++stats_.sends_now;
   return static_cast<size_t>(sent);

@@ -47,6 +47,9 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void StartSend(Source& source, std::span<const iovec> buffers) override;
   void StartLazySend(Source& source, std::span<const iovec> buffers) override;
   void ExpectSend(Source& source) override;
+  // Files are those of the kernel.
+  void StartSendFile(Source& source, const FileRange& range) override;
+  size_t SendFileNow(Source& source, const FileRange& range) override;
   size_t SendNow(Source& source, std::span<const iovec> buffers) override;
   void ShutdownSend(Source& source) override;
   void StartConnect(Source& source, const sockaddr* address, socklen_t length) override;
@@ -104,6 +107,8 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
     const iovec* buffers = nullptr;
     std::vector<iovec> buffers_seen;
     uint64_t checksum = 0;
+    const FileRange* range = nullptr;  // instead of `buffers`
+    FileRange range_seen;
     // Connecting.
     Phase connect = Phase::kNone;
     const sockaddr* address = nullptr;
@@ -126,6 +131,8 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
 
   void TellSend(int fd, Slot& slot);
   void BeginSend(Source& source, std::span<const iovec> buffers, bool lazy);
+  void Launch(Source& source, Slot& slot, bool lazy);
+  size_t TakeNow(int fd, std::string bytes);
   void WaitForEvents(TimePoint deadline);
 
   Slot& Find(const Source& source);
@@ -151,6 +158,7 @@ class SimBackend final : public Backend, private SimNetwork::Listener {
   void CheckThread() const;
 
   static std::string Gather(std::span<const iovec> buffers);
+  std::string ReadRange(const FileRange& range);
   static uint64_t Checksum(std::string_view bytes);
 
   SimNetwork& network_;

@@ -15,6 +15,7 @@ SimFaults SimFaults::Hostile() {
   faults.late_wake = 50;
   faults.reset = 3;
   faults.send_error = 2;
+  faults.file_unreadable = 20;
   faults.accept_exhausted = 50;
   faults.accept_aborted = 30;
   faults.connect_refused = 30;

@@ -23,6 +23,7 @@ struct SimFaults {
   uint32_t late_wake = 0;         // Wait() returns up to `late_max` after its deadline
   uint32_t reset = 0;             // a send breaks the connection: both ends are reset
   uint32_t send_error = 0;        // a send fails, the other direction lives on
+  uint32_t file_unreadable = 0;   // a send from a file finds nothing to read
   uint32_t accept_exhausted = 0;  // accept ends with EMFILE, ENFILE, ENOBUFS or ENOMEM
   uint32_t accept_aborted = 0;    // a connection is gone before it is accepted (ECONNABORTED)
   uint32_t connect_refused = 0;   // a connect fails although somebody listens

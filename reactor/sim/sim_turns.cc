@@ -1,5 +1,6 @@
 // The turns of SimBackend: which source is next, what it is given, and what goes wrong with it.
 #include <errno.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -213,9 +214,23 @@ std::string SimBackend::Gather(std::span<const iovec> buffers) {
   return bytes;
 }
 
+// As much as there is in the file, or in one send; nothing, by chance, as if it could not be read.
+std::string SimBackend::ReadRange(const FileRange& range) {
+  if (network_.random().Chance(network_.options().faults.file_unreadable)) return {};
+  std::string bytes(std::min<uint64_t>(range.length, kMaxSendFileBytes), '\0');
+  const ssize_t read =
+      ::pread(range.fd, bytes.data(), bytes.size(), static_cast<off_t>(range.offset));
+  bytes.resize(read > 0 ? static_cast<size_t>(read) : 0);
+  return bytes;
+}
+
 // What is behind a send in flight belongs to the kernel: looked at again while it is.
 void SimBackend::CheckInFlight(const Slot& slot) const {
   if (slot.send == Phase::kNone) return;
+  if (slot.range != nullptr) {
+    SimCheck(*slot.range == slot.range_seen, "the range of a send in flight was changed");
+    return;
+  }
   for (size_t i = 0; i < slot.buffers_seen.size(); ++i) {
     const iovec& now = slot.buffers[i];
     const iovec& seen = slot.buffers_seen[i];
@@ -231,13 +246,16 @@ void SimBackend::TrySend(int fd, Slot& slot, bool lazy) {
   SimRandom& random = network_.random();
   const SimFaults& faults = network_.options().faults;
   CheckInFlight(slot);
-  std::string bytes = Gather(slot.buffers_seen);
+  const bool from_file = slot.range != nullptr;
+  std::string bytes = from_file ? ReadRange(slot.range_seen) : Gather(slot.buffers_seen);
   const size_t all = bytes.size();
   int result;
   if (const int error = TakeFailure(Op::kSend); error != 0) {
     result = -error;
   } else if (random.Chance(faults.send_error)) {
     result = random.Chance(500) ? -ETIMEDOUT : -EPIPE;
+  } else if (bytes.empty()) {
+    result = -ENODATA;
   } else {
     if (random.Chance(faults.reset)) network_.Break(fd);
     if (random.Chance(faults.short_send)) bytes.resize(random.Between(1, bytes.size()));

@@ -6,8 +6,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/connection.h"
@@ -17,6 +19,7 @@
 #include "reactor/sim/sim_backend.h"
 #include "reactor/sim/sim_network.h"
 #include "reactor/sim/sim_peer.h"
+#include "tests/support/memory_file.h"
 #include "tests/support/sanitizers.h"
 
 #ifdef QUINTET_ASAN
@@ -43,6 +46,9 @@ struct Record {
   size_t id = 0;
   size_t bytes_in = 0;   // consumed
   size_t bytes_out = 0;  // written before Close()
+  // Of the output, what a file may lack, and what one was said to lack: from, to.
+  std::map<size_t, size_t> ranges;
+  std::vector<std::pair<size_t, size_t>> zeros;
   bool opened = false;
   bool eof = false;
   bool close_called = false;
@@ -67,6 +73,7 @@ class FuzzSession final : public Session {
   size_t OnData(std::span<const std::byte> data) override;
   void OnEof() override;
   void OnOutputDrained() override;
+  void OnFileShort(uint64_t missing) override;
   void OnDeadline() override;
   void OnDrain() override;
   bool idle() const override { return record_.id % 2 == 0; }
@@ -75,6 +82,8 @@ class FuzzSession final : public Session {
  private:
   void Check();
   void Write(size_t bytes);
+  void WriteFile(size_t bytes);
+  void NoteHighMark();
   void Close();
   void Misbehave();
 
@@ -152,6 +161,45 @@ void FuzzSession::Write(size_t bytes) {
   if (transport().output_bytes() + bytes > world_.limits.output_cap) return;
   transport().Write(data);
   record_.bytes_out += bytes;
+  NoteHighMark();
+}
+
+// The same from a file, which by chance has less than it should.
+void FuzzSession::WriteFile(size_t bytes) {
+  if (record_.close_called) return;
+  std::string data(bytes, '\0');
+  for (size_t i = 0; i < bytes; ++i) data[i] = ByteAt(record_.id, record_.bytes_out + i);
+  const size_t offset = world_.random.Below(3);
+  data.insert(0, offset, '!');
+  if (world_.random.Chance(100)) data.resize(world_.random.Below(data.size() + 1));
+  if (transport().ending()) return;
+  transport().WriteFile(MakeFile(data), offset, bytes);
+  if (bytes > 0) record_.ranges[record_.bytes_out] = record_.bytes_out + bytes;
+  record_.bytes_out += bytes;
+  NoteHighMark();
+}
+
+// Told in the order of the ranges, of each once: of one that lies behind what was told before.
+void FuzzSession::OnFileShort(uint64_t missing) {
+  EXPECT_TRUE(record_.opened);
+  EXPECT_FALSE(record_.closed);
+  EXPECT_GT(missing, 0U);
+  // What has left is all but the output.
+  const size_t sent = record_.bytes_out - transport().output_bytes();
+  auto range = record_.ranges.upper_bound(sent);
+  ASSERT_NE(range, record_.ranges.begin());
+  --range;
+  ASSERT_EQ(range->second - sent, missing);
+  EXPECT_TRUE(record_.zeros.empty() || record_.zeros.back().second <= range->first);
+  record_.zeros.emplace_back(sent, range->second);
+  if (world_.random.Chance(200)) {
+    transport().Abort(CloseReason::kError);
+  } else {
+    Misbehave();
+  }
+}
+
+void FuzzSession::NoteHighMark() {
   if (transport().output_bytes() > world_.limits.output_high_mark) record_.above_high = true;
   EXPECT_TRUE(!record_.above_high || transport().output_blocked());
 }
@@ -184,6 +232,12 @@ void FuzzSession::Misbehave() {
       break;
     case 5:
       if (random.Chance(50)) throw 1;
+      break;
+    case 6:
+    case 7:
+      WriteFile(random.Chance(200) ? random.Below(60'000) : random.Below(3000));
+      if (random.Chance(300)) WriteFile(random.Below(500));
+      if (random.Chance(500)) Write(random.Below(500));
       break;
     default:
       break;
@@ -370,8 +424,12 @@ void World::CheckEnd() {
     const Record& record = *records[id];
     const std::string& received = client.peer->received();
     ASSERT_LE(received.size(), record.bytes_out);
+    auto zeros = record.zeros.begin();
     for (size_t i = 0; i < received.size(); ++i) {
-      ASSERT_EQ(received[i], ByteAt(record.id, i)) << "byte " << i << " to client " << id;
+      while (zeros != record.zeros.end() && zeros->second <= i) ++zeros;
+      const bool missing = zeros != record.zeros.end() && zeros->first <= i;
+      ASSERT_EQ(received[i], missing ? '\0' : ByteAt(record.id, i))
+          << "byte " << i << " to client " << id;
     }
     ASSERT_LE(record.bytes_in, client.sent.size());
     // An end in good order loses nothing that was written. The end of an idle connection is one.

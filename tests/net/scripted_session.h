@@ -20,13 +20,14 @@ struct Script {
   std::function<size_t(Transport&, std::string_view)> on_data;  // consumes all where empty
   std::function<void(Transport&)> on_eof;                       // closes where empty
   std::function<void(Transport&)> on_drained;
-  std::function<void(Transport&)> on_deadline;  // the default where empty
-  std::function<void(Transport&)> on_drain;     // closes where empty
+  std::function<void(Transport&, uint64_t missing)> on_file_short;  // the default where empty
+  std::function<void(Transport&)> on_deadline;                      // the default where empty
+  std::function<void(Transport&)> on_drain;                         // closes where empty
   std::function<void(Transport&, CloseReason)> on_closed;
   bool idle = false;
 
   std::vector<std::string>
-      calls;             // "open", "data", "eof", "drained", "deadline", "drain", "closed"
+      calls;             // "open", "data", "eof", "drained", "short", "deadline", "drain", "closed"
   std::string received;  // what on_data consumed
   CloseReason reason = CloseReason::kNone;
   bool destroyed = false;
@@ -54,6 +55,11 @@ class ScriptedSession final : public Session {
     if (!Note("eof", script_.on_eof)) Session::OnEof();
   }
   void OnOutputDrained() override { Note("drained", script_.on_drained); }
+  void OnFileShort(uint64_t missing) override {
+    script_.calls.emplace_back("short");
+    if (!script_.on_file_short) return Session::OnFileShort(missing);
+    script_.on_file_short(transport(), missing);
+  }
   void OnDeadline() override {
     if (!Note("deadline", script_.on_deadline)) Session::OnDeadline();
   }

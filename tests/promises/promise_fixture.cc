@@ -16,6 +16,11 @@ size_t ScriptedSession::OnData(std::span<const std::byte> data) {
 
 void ScriptedSession::OnEof() { script_.on_eof ? script_.on_eof(*this) : Session::OnEof(); }
 
+void ScriptedSession::OnFileShort(uint64_t missing) {
+  if (!script_.on_file_short) return Session::OnFileShort(missing);
+  script_.on_file_short(*this, missing);
+}
+
 void ScriptedSession::OnOutputDrained() {
   if (script_.on_output_drained) script_.on_output_drained(*this);
 }

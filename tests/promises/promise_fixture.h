@@ -30,6 +30,7 @@ class ScriptedSession final : public Session {
     std::function<size_t(ScriptedSession&, std::string_view)> on_data = {};
     std::function<void(ScriptedSession&)> on_eof = {};
     std::function<void(ScriptedSession&)> on_output_drained = {};
+    std::function<void(ScriptedSession&, uint64_t missing)> on_file_short = {};
     std::function<void(ScriptedSession&)> on_deadline = {};
     std::function<void(ScriptedSession&)> on_drain = {};
     std::function<void(ScriptedSession&, CloseReason)> on_closed = {};
@@ -43,6 +44,7 @@ class ScriptedSession final : public Session {
   size_t OnData(std::span<const std::byte> data) override;
   void OnEof() override;
   void OnOutputDrained() override;
+  void OnFileShort(uint64_t missing) override;
   void OnDeadline() override;
   void OnDrain() override;
   void OnClosed(CloseReason reason) override;

@@ -1,5 +1,7 @@
 #include "tests/support/memory_transport.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -64,6 +66,11 @@ void MemoryTransport::Call(Callback&& callback) {
 void MemoryTransport::Settle() {
   if (ended_) return;
   if (aborted()) return EndSession(abort_reason_);
+  if (!missing_.empty()) {
+    const uint64_t missing = missing_.front();
+    missing_.pop_front();
+    return Call([this, missing] { session_->OnFileShort(missing); });
+  }
   if (auto_take_) TakeOutput(output_.size());
 }
 
@@ -109,6 +116,7 @@ void MemoryTransport::Take(size_t bytes) {
 void MemoryTransport::TakeOutput(size_t bytes) {
   received_.append(output_, 0, bytes);
   output_.erase(0, bytes);
+  output_from_files_ = std::min(output_from_files_, output_.size());
   if (!blocked_ || output_.size() > marks_.low_bytes || ended_) return;
   blocked_ = false;
   if (!closing_) Call([this] { session_->OnOutputDrained(); });
@@ -143,7 +151,27 @@ void MemoryTransport::Write(std::string_view bytes) {
   written_in_callback_ += bytes.size();
   output_.append(bytes);
   if (output_.size() > marks_.high_bytes) blocked_ = true;
-  if (output_.size() > marks_.cap_bytes) Abort(CloseReason::kOutputLimit);
+  const size_t cap = marks_.cap_bytes + output_from_files_;
+  if (output_.size() > cap) Abort(CloseReason::kOutputLimit);
+}
+
+void MemoryTransport::WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset,
+                                uint64_t length) {
+  EXPECT_FALSE(ended_) << "written after OnClosed()";
+  if (closing_ || aborted() || length == 0) return;
+  written_in_callback_ += length;
+  std::string bytes(length, '\0');
+  size_t have = 0;
+  while (have < length) {
+    const ssize_t read =
+        ::pread(file->get(), bytes.data() + have, length - have, static_cast<off_t>(offset + have));
+    if (read <= 0) break;
+    have += static_cast<size_t>(read);
+  }
+  if (have < length) missing_.push_back(length - have);
+  output_.append(bytes);
+  output_from_files_ += length;
+  if (output_.size() > marks_.high_bytes) blocked_ = true;
 }
 
 void MemoryTransport::Close() {

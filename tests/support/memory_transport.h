@@ -86,6 +86,8 @@ class MemoryTransport final : public Transport {
 
   // The session's side.
   void Write(std::string_view bytes) override;
+  // Reads the file at once.
+  void WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset, uint64_t length) override;
   size_t output_bytes() const override { return output_.size(); }
   bool output_blocked() const override { return blocked_; }
   void Close() override;
@@ -119,6 +121,9 @@ class MemoryTransport final : public Transport {
   std::string input_;
   std::string output_;
   std::string received_;
+  // Of the output, bytes of files, which do not count for the cap: at most so many.
+  size_t output_from_files_ = 0;
+  std::deque<uint64_t> missing_;  // OnFileShort() to be called
   size_t flushes_ = 0;
   size_t written_in_callback_ = 0;
   CloseReason abort_reason_ = CloseReason::kNone;

@@ -31,6 +31,10 @@ class SinkTransport final : public Transport {
   size_t written() const { return written_; }
 
   void Write(std::string_view bytes) override { written_ += bytes.size(); }
+  void WriteFile(std::shared_ptr<const UniqueFd> /*file*/, uint64_t /*offset*/,
+                 uint64_t length) override {
+    written_ += length;
+  }
   size_t output_bytes() const override { return 0; }
   bool output_blocked() const override { return false; }
   void Close() override {}

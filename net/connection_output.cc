@@ -1,0 +1,148 @@
+// The output of Connection: what is written, how it leaves, what is told of that.
+#include <errno.h>
+
+#include <cassert>
+#include <utility>
+
+#include "net/connection.h"
+#include "reactor/backend.h"
+#include "reactor/errno_class.h"
+
+namespace quintet {
+
+void Connection::Write(std::string_view bytes) {
+  if (!takes_output()) return;
+  const ConnectionOptions& options = group_->options();
+  if (output_memory() + bytes.size() > options.output_cap) {
+    Abort(CloseReason::kOutputLimit);
+    return;
+  }
+  if (files_ == nullptr) {
+    filling_.Append(bytes, group_->pool());
+  } else {
+    files_->Append(bytes, group_->pool());
+  }
+  if (output_bytes() > options.output_high_mark) output_blocked_ = true;
+  ScheduleSettle();
+}
+
+void Connection::WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset, uint64_t length) {
+  assert(file != nullptr && offset <= INT64_MAX && length <= INT64_MAX - offset);
+  if (!takes_output() || length == 0) return;
+  if (files_ == nullptr) files_ = std::make_unique<FileOutput>();
+  files_->AppendRange(std::move(file), offset, length);
+  if (output_memory() > group_->options().output_cap) {
+    Abort(CloseReason::kOutputLimit);
+    return;
+  }
+  if (output_bytes() > group_->options().output_high_mark) output_blocked_ = true;
+  ScheduleSettle();
+}
+
+void Connection::OnSent(int32_t result) {
+  send_in_flight_ = false;
+  io_deadline_ = kNever;
+  if (sending_.empty() && result == -ENODATA && !files_->failed()) {
+    files_->Fail();
+  } else if (result < 0) {
+    StartClosing(IsReset(-result) ? CloseReason::kPeerReset : CloseReason::kError,
+                 CloseMode::kClose);
+  } else if (sending_.empty()) {
+    OnTakenFromFile(static_cast<size_t>(result));
+  } else {
+    OnTaken(sending_, static_cast<size_t>(result));
+  }
+}
+
+// The kernel has taken the first `bytes` of `output`.
+void Connection::OnTaken(ByteQueue& output, size_t bytes) {
+  output.Consume(bytes, pool());
+  if (group_ == nullptr) return;
+  ConnectionCounters::Add(group_->counters().bytes_out, bytes);
+}
+
+// The same of the first range. What comes behind it is bytes again.
+void Connection::OnTakenFromFile(size_t bytes) {
+  if (group_ != nullptr) ConnectionCounters::Add(group_->counters().bytes_out, bytes);
+  files_->Consume(bytes);
+  if (!files_->sent()) return;
+  range_waits_ = false;
+  files_->Pop(filling_);
+  if (files_->empty()) files_.reset();
+}
+
+// Blocked until the session is told otherwise.
+bool Connection::DrainedDue() const {
+  return opened_ && output_blocked_ && group_ != nullptr && !close_requested_ &&
+         output_bytes() <= group_->options().output_low_mark;
+}
+
+// Whether something waits for the output in flight to have left.
+bool Connection::SendMatters() const {
+  return state_ != State::kOpen || close_requested_ || output_blocked_ || !filling_.empty() ||
+         files_ != nullptr;
+}
+
+void Connection::Flush() {
+  if (send_in_flight_) {
+    if (send_is_lazy_ && SendMatters()) {
+      send_is_lazy_ = false;
+      loop_.backend().ExpectSend(*this);
+    }
+    return;
+  }
+  if (output_bytes() == 0 || state_ == State::kConnecting) return;
+  // What a short send has left waits for room in the socket, where SendNow() would ask in vain.
+  size_t sent_now = 0;  // from files
+  while (sending_.empty()) {
+    if (!filling_.empty()) {
+      OnTaken(filling_, loop_.backend().SendNow(*this, {&filling_.content(), 1}));
+      if (!filling_.empty()) swap(sending_, filling_);
+    } else if (files_ == nullptr) {
+      return;
+    } else if (!FlushRange(&sent_now)) {
+      break;
+    }
+  }
+  StartSending();
+}
+
+// Sends of the first range what the kernel takes at once. False when the rest has to wait: for
+// room, or because other connections have their turn.
+bool Connection::FlushRange(size_t* sent_now) {
+  if (range_waits_ || *sent_now >= Backend::kMaxSendFileBytes) return false;
+  const size_t taken = files_->failed() ? loop_.backend().SendNow(*this, {&files_->zeros(), 1})
+                                        : loop_.backend().SendFileNow(*this, files_->range());
+  OnTakenFromFile(taken);
+  *sent_now += taken;
+  return taken > 0;
+}
+
+// Starts the send of what comes first and was not taken at once.
+void Connection::StartSending() {
+  send_in_flight_ = true;
+  if (group_ != nullptr && group_->options().write_stall_timeout > Duration::zero()) {
+    io_deadline_ = AddSaturated(present(), group_->options().write_stall_timeout);
+  }
+  send_is_lazy_ = !SendMatters();
+  if (sending_.empty()) {
+    range_waits_ = true;
+    if (files_->failed()) {
+      loop_.backend().StartSend(*this, {&files_->zeros(), 1});
+    } else {
+      loop_.backend().StartSendFile(*this, files_->range());
+    }
+  } else if (send_is_lazy_) {
+    loop_.backend().StartLazySend(*this, {&sending_.content(), 1});
+  } else {
+    loop_.backend().StartSend(*this, {&sending_.content(), 1});
+  }
+}
+
+void Connection::DropFiles() {
+  if (files_ == nullptr) return;
+  files_->Clear(pool());
+  files_.reset();
+}
+
+}  // namespace quintet
