@@ -52,7 +52,7 @@ int PoolThreads() {
     if (loop.clock().Now() >= deadline) return false;
     loop.RunOnce(20s);
   }
-  return true;
+  return loop.clock().Now() < deadline;
 }
 
 class EventLoopFileTest : public LoopTest {
