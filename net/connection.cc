@@ -213,7 +213,8 @@ void Connection::OnReceived(const Completion& completion) {
                               static_cast<uint64_t>(completion.result));
     }
     if (state_ == State::kLingering) {
-      lingered_bytes_ += completion.data.size();
+      lingered_bytes_ += static_cast<uint32_t>(
+          std::min<size_t>(completion.data.size(), UINT32_MAX - lingered_bytes_));
       return;
     }
     // Bytes that the kernel had moved before receiving was stopped by Close(): nobody wants them.

@@ -167,27 +167,28 @@ class Connection final : public Source, public Transport, private Timer {
   TimePoint session_deadline_ = kNever;
   // Of the operation that the state waits for: connect, write stall, linger.
   TimePoint io_deadline_ = kNever;
-  size_t lingered_bytes_ = 0;
+  uint32_t lingered_bytes_ = 0;  // no more than it can hold
 
+  // A byte more would cost an idle connection sixteen.
   State state_;
-  CloseReason reason_ = CloseReason::kNone;
-  CloseReason abort_reason_ = CloseReason::kNone;  // asked for, not yet carried out
+  CloseReason reason_ : 5 = CloseReason::kNone;
   bool in_callback_ : 1 = false;
   bool settle_scheduled_ : 1 = false;
-  bool receiving_ : 1 = false;  // armed at the backend
+  bool receiving_ : 1 = false;                         // armed at the backend
+  CloseReason abort_reason_ : 5 = CloseReason::kNone;  // asked for, not yet carried out
   bool send_in_flight_ : 1 = false;
   bool send_is_lazy_ : 1 = false;  // its success may be told late
-  bool range_waits_ : 1 = false;   // the first range was not taken at once
-  bool paused_ : 1 = false;        // by the session
-  bool wants_more_ : 1 = false;    // it did not consume all it was shown last
+  bool opened_ : 1 = false;
+  bool paused_ : 1 = false;      // by the session
+  bool wants_more_ : 1 = false;  // it did not consume all it was shown last
   bool eof_seen_ : 1 = false;
   bool eof_told_ : 1 = false;
   bool close_requested_ : 1 = false;
   bool output_blocked_ : 1 = false;
   bool drain_due_ : 1 = false;     // OnDrain() is to be called
   bool deadline_due_ : 1 = false;  // OnDeadline() is to be called
-  bool opened_ : 1 = false;
 };
+static_assert(sizeof(Connection) <= 216, "what is idle is to be small");
 
 }  // namespace quintet
 

@@ -66,7 +66,6 @@ void Connection::OnTakenFromFile(size_t bytes) {
   if (group_ != nullptr) ConnectionCounters::Add(group_->counters().bytes_out, bytes);
   files_->Consume(bytes);
   if (!files_->sent()) return;
-  range_waits_ = false;
   files_->Pop(filling_);
   if (files_->empty()) files_.reset();
 }
@@ -110,7 +109,7 @@ void Connection::Flush() {
 // Sends of the first range what the kernel takes at once. False when the rest has to wait: for
 // room, or because other connections have their turn.
 bool Connection::FlushRange(size_t* sent_now) {
-  if (range_waits_ || *sent_now >= Backend::kMaxSendFileBytes) return false;
+  if (files_->waits() || *sent_now >= Backend::kMaxSendFileBytes) return false;
   const size_t taken = files_->failed() ? loop_.backend().SendNow(*this, {&files_->zeros(), 1})
                                         : loop_.backend().SendFileNow(*this, files_->range());
   OnTakenFromFile(taken);
@@ -126,7 +125,7 @@ void Connection::StartSending() {
   }
   send_is_lazy_ = !SendMatters();
   if (sending_.empty()) {
-    range_waits_ = true;
+    files_->set_waits();
     if (files_->failed()) {
       loop_.backend().StartSend(*this, {&files_->zeros(), 1});
     } else {

@@ -65,6 +65,7 @@ void FileOutput::Pop(ByteQueue& next) {
   memory_bytes_ -= sizeof(Piece) + behind.size();
   swap(next, behind);
   pieces_.pop_front();
+  waits_ = false;
 }
 
 void FileOutput::Clear(BlockPool* pool) {

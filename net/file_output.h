@@ -52,6 +52,9 @@ class FileOutput final {
   void Consume(size_t bytes);
   // The file has no more.
   void Fail();
+  // Whether the kernel had no room for all of it: the rest is not tried without waiting.
+  bool waits() const { return waits_; }
+  void set_waits() { waits_ = true; }
   // Once after Fail(): how many bytes the file lacks.
   std::optional<uint64_t> TakeMissing();
   bool has_missing() const { return has_missing_; }
@@ -75,6 +78,7 @@ class FileOutput final {
   size_t bytes_ = 0;
   size_t memory_bytes_ = 0;
   bool has_missing_ = false;
+  bool waits_ = false;
 };
 
 }  // namespace quintet

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/net/scripted_session.h"
+#include "tests/support/memory_file.h"
 #include "tests/support/memory_transport.h"
 
 namespace quintet::testing {
@@ -128,6 +129,21 @@ TEST_F(ProxySessionTest, ForwardsEveryCallback) {
   EXPECT_THAT(script.calls,
               ElementsAre("open", "data", "drained", "deadline", "drain", "eof", "closed"));
   EXPECT_TRUE(script.destroyed);
+}
+
+TEST_F(ProxySessionTest, AFileThatIsShortIsTheSessionsAffair) {
+  const auto file = MakeFile("file");
+  uint64_t missing = 0;
+  script.on_data = [&](Transport& t, std::string_view bytes) {
+    t.WriteFile(file, 1, 5);
+    t.Write(".");
+    return bytes.size();
+  };
+  script.on_file_short = [&](Transport&, uint64_t bytes) { missing = bytes; };
+  Open();
+  transport->Feed(kV1 + "x");
+  EXPECT_EQ(missing, 2U);
+  EXPECT_EQ(transport->received(), "ile\0\0."s);
 }
 
 TEST_F(ProxySessionTest, InputThatTheSessionDoesNotConsumeIsKept) {

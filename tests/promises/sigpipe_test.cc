@@ -4,9 +4,12 @@
 
 #include <array>
 #include <string>
+#include <thread>
 
+#include "reactor/signal_set.h"
 #include "tests/promises/promise_fixture.h"
 #include "tests/support/backend_test.h"
+#include "tests/support/memory_file.h"
 
 namespace quintet::testing {
 namespace {
@@ -83,6 +86,38 @@ TEST_P(SigpipeTest, WritesToAResetTcpPeer) {
   }
 }
 
+// sendfile(2) has no MSG_NOSIGNAL.
+TEST_P(SigpipeTest, FileToAClosedUnixPeer) {
+  MakeGroup();
+  const auto file = MakeFile("x");
+  CloseReason reason = CloseReason::kNone;
+  SocketPair pair = MakeUnixPair();
+  pair.peer.Reset();
+  Adopt(
+      std::move(pair.ours),
+      MakeSession(
+          {.on_open = [&](ScriptedSession& session) { session.transport().WriteFile(file, 0, 1); },
+           .on_closed = [&](ScriptedSession&, CloseReason why) { reason = why; }}));
+  ASSERT_TRUE(RunUntil([&] { return reason != CloseReason::kNone; }));
+  EXPECT_EQ(reason, CloseReason::kPeerReset);
+}
+
+TEST_P(SigpipeTest, ServerThatLosesItsClientsInMidFile) {
+  const auto file = MakeFile(std::string(1 << 20, 'x'));
+  ScriptedFactory factory({.on_data = [&](ScriptedSession& session, std::string_view bytes) {
+    for (int i = 0; i < 16; ++i) session.transport().WriteFile(file, 0, 1 << 20);
+    return bytes.size();
+  }});
+  RunningServer running(GetParam(), factory);
+  for (size_t i = 0; i < 50; ++i) {
+    Fd client = running.Connect();
+    ASSERT_TRUE(client);
+    ASSERT_TRUE(SendAll(client.get(), "go"));
+    ReceiveExactly(client.get(), 1 + i * 20'000);
+    Reset(client);
+  }
+}
+
 TEST_P(SigpipeTest, ServerThatLosesItsClientsInMidReply) {
   ScriptedFactory factory({.on_data = [](ScriptedSession& session, std::string_view bytes) {
     session.transport().Write(std::string(1 << 20, 'x'));
@@ -119,6 +154,58 @@ TEST_P(SigpipeBackendTest, OneBufferAndSeveral) {
     EXPECT_EQ(source.Last(Op::kSend), -EPIPE);
     CloseAndPump(source);
   }
+}
+
+TEST_P(SigpipeBackendTest, Files) {
+  const auto file = MakeFile("some bytes");
+  const FileRange range{.fd = file->get(), .offset = 0, .length = 10};
+  SocketPair pair = MakeUnixPair();
+  pair.peer.Reset();
+  RecordingSource& source = AddSource(std::move(pair.ours));
+  EXPECT_EQ(backend().SendFileNow(source, range), 0U);
+  backend().StartSendFile(source, range);
+  ASSERT_TRUE(PumpUntil([&] { return source.Count(Op::kSend) == 1; }));
+  EXPECT_EQ(source.Last(Op::kSend), -EPIPE);
+  CloseAndPump(source);
+}
+
+// A call that sends something before it finds the peer gone succeeds, and has raised the signal all
+// the same.
+TEST_P(SigpipeBackendTest, FileThatTheSocketTakesAPartOf) {
+  const auto file = MakeFile(std::string(256 << 10, 'f'));
+  const FileRange range{.fd = file->get(), .offset = 0, .length = 256 << 10};
+  for (int i = 0; i < 200; ++i) {
+    SocketPair pair = MakeUnixPair();
+    RecordingSource& source = AddSource(std::move(pair.ours));
+    std::thread peer([&] {
+      ReceiveExactly(pair.peer.get(), 1);
+      pair.peer.Reset();
+    });
+    for (int n = 0; n < 4; ++n) backend().SendFileNow(source, range);
+    peer.join();
+    CloseAndPump(source);
+  }
+}
+
+// Where the host has it blocked and one pending, that one is the host's.
+TEST_P(SigpipeBackendTest, WhatTheHostHasPendingStaysPending) {
+  const auto file = MakeFile("some bytes");
+  const FileRange range{.fd = file->get(), .offset = 0, .length = 10};
+  const sigset_t sigpipe = SignalSet({SIGPIPE});
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &sigpipe, nullptr), 0);
+  for (const bool pending : {false, true}) {
+    if (pending) {
+      ASSERT_EQ(::pthread_kill(::pthread_self(), SIGPIPE), 0);
+    }
+    SocketPair pair = MakeUnixPair();
+    pair.peer.Reset();
+    RecordingSource& source = AddSource(std::move(pair.ours));
+    EXPECT_EQ(backend().SendFileNow(source, range), 0U);
+    CloseAndPump(source);
+    const timespec at_once{};
+    EXPECT_EQ(::sigtimedwait(&sigpipe, nullptr, &at_once), pending ? SIGPIPE : -1);
+  }
+  ASSERT_EQ(::pthread_sigmask(SIG_UNBLOCK, &sigpipe, nullptr), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SigpipeBackendTest, AllBackends(), KindName);

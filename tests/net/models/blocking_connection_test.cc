@@ -19,6 +19,7 @@
 #include "tests/net/scripted_session.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/in_child.h"
+#include "tests/support/memory_file.h"
 #include "tests/support/peers.h"
 
 namespace quintet::testing {
@@ -109,6 +110,35 @@ TEST_F(BlockingConnectionTest, WaitsOnlyOnceForEachThingThatHappens) {
   EXPECT_EQ(Run(), CloseReason::kPeerClosed);
   peer.join();
   EXPECT_LE(ending.waits, 110);
+}
+
+TEST_F(BlockingConnectionTest, NoSigpipeFromFilesEither) {
+  pair = MakeUnixPair();
+  pair.peer.Reset();
+  const auto file = MakeFile("x");
+  script.on_open = [&](Transport& transport) { transport.WriteFile(file, 0, 1); };
+  EXPECT_EQ(Run(), CloseReason::kPeerReset);
+  EXPECT_EQ(file.use_count(), 1);
+}
+
+// It is told before the zeros, without a wait, and though nothing else happens.
+TEST_F(BlockingConnectionTest, ToldOfAShortFileAtOnce) {
+  const auto file = MakeFile("file");
+  std::vector<uint64_t> missing;
+  script.on_open = [&](Transport& transport) {
+    transport.WriteFile(file, 0, 6);
+    transport.Write("-");
+    transport.WriteFile(file, 4, 1);
+    transport.Close();
+  };
+  script.on_file_short = [&](Transport& transport, uint64_t bytes) {
+    missing.push_back(bytes);
+    EXPECT_EQ(transport.output_bytes(), missing.size() == 1 ? 4U : 1U);
+  };
+  ::shutdown(pair.peer.get(), SHUT_WR);
+  EXPECT_EQ(Run(), CloseReason::kLocal);
+  EXPECT_EQ(missing, (std::vector<uint64_t>{2, 1}));
+  EXPECT_EQ(ReceiveToEnd(pair.peer.get()), std::string("file\0\0-\0", 8));
 }
 
 // A Unix socket whose peer is gone answers the first send with EPIPE. A SIGPIPE would end the test.
