@@ -13,7 +13,17 @@ add_compile_options(
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>
   $<$<COMPILE_LANGUAGE:CXX>:-Wextra-semi>
-  $<$<COMPILE_LANGUAGE:CXX>:-Wvla>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wvla>
+  # Part of -Wconversion in clang's C++, but not in that of g++.
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-sign-conversion>)
+
+if(QUINTET_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "QUINTET_FUZZ needs libFuzzer, which is clang's: use the preset fuzz.")
+  endif()
+  # What the inputs reach is seen in all code; main() comes with the fuzzers alone.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 if(QUINTET_SANITIZE)
   if(NOT QUINTET_SANITIZE MATCHES "^(address|address,undefined|thread|undefined)$")

@@ -155,7 +155,8 @@ absl::StatusOr<Address> Address::ParseIpv6(std::string_view text, std::string_vi
     if (!HasScope(address->sin6_addr)) {
       return Malformed(text, "a scope id goes with a link-local address (fe80::) only");
     }
-    address->sin6_scope_id = InterfaceIndex(scope);
+    // if_nametoindex() reads to a NUL only, too.
+    if (scope.find('\0') == std::string::npos) address->sin6_scope_id = InterfaceIndex(scope);
     if (address->sin6_scope_id == 0) {
       return Malformed(text, "there is no network interface \"" + scope + "\"");
     }

@@ -26,9 +26,10 @@ class Address {
   // InvalidArgument: another family, or too short or too long for its family.
   static absl::StatusOr<Address> FromSockaddr(const sockaddr* address, socklen_t length);
 
-  // What Parse() reads: Parse(x.ToString()) == x. Two exceptions, both from the kernel only: the
-  // unnamed Unix address of a client prints as "unix:", and a Unix path that begins with @ gets
-  // "./" in front, which names the same file.
+  // What Parse() reads: Parse(x.ToString()) == x. The exceptions come from the kernel only: a Unix
+  // path that begins with @ gets "./" in front, which names the same file; and Parse() does not
+  // read the unnamed Unix address of a client, "unix:", the abstract one with an empty name,
+  // "unix:@", nor a path that fills its field to the last byte.
   std::string ToString() const;
 
   int family() const { return storage_.ss_family; }  // AF_INET, AF_INET6 or AF_UNIX

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "apps/program/nearest.h"
 #include "reactor/errno_text.h"
@@ -28,6 +29,15 @@ std::string Quoted(const toml::node& node) {
   std::ostringstream type;
   type << node.type();
   return "a value of type " + type.str();
+}
+
+// A key or the name of a table as it stands in a file: in quotes where it is not a bare one, so
+// that an error stays one line whatever the key holds.
+std::string Written(std::string_view name) {
+  const bool bare = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
+  });
+  return bare ? std::string(name) : TomlString(name);
 }
 
 // The values as text, or nullopt where the file has a value of another type than `form`.
@@ -122,19 +132,19 @@ class Reader {
     } else if (IsTable(name)) {
       Error(key, absl::StrFormat("%s: is %s; allowed: a table, [%s]", name, Quoted(node), name));
     } else if (node.is_table()) {
-      Error(key,
-            absl::StrFormat("unknown table [%s]; the nearest is [%s]", name, NearestTable(name)));
+      Error(key, absl::StrFormat("unknown table [%s]; the nearest is [%s]", Written(name),
+                                 NearestTable(name)));
     } else {
-      Error(key,
-            absl::StrFormat("unknown key %s; the nearest is %s", name, NearestSetting("", name)));
+      Error(key, absl::StrFormat("unknown key %s; the nearest is %s", Written(name),
+                                 NearestSetting("", name)));
     }
   }
 
   void ReadKey(const toml::key& table, const toml::key& key, const toml::node& node) {
     const Setting* setting = FindSetting(table.str(), key.str());
     if (setting == nullptr) {
-      Error(key, absl::StrFormat("unknown key %s.%s; the nearest is %s", table.str(), key.str(),
-                                 NearestSetting(table.str(), key.str())));
+      Error(key, absl::StrFormat("unknown key %s.%s; the nearest is %s", table.str(),
+                                 Written(key.str()), NearestSetting(table.str(), key.str())));
       return;
     }
     std::optional<std::vector<std::string>> values = TextOf(node, setting->form);

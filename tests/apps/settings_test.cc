@@ -424,6 +424,12 @@ TEST_F(SettingsTest, MistakesInTheFile) {
        ":2: unknown key listen.backend; the nearest is reactor.backend"},
       {"backend = \"poll\"\n", ":1: unknown key backend; the nearest is reactor.backend"},
       {"\n[timeout]\nbody = \"1s\"\n", ":2: unknown table [timeout]; the nearest is [timeouts]"},
+      // One line, whatever the key holds.
+      {"[http]\n\"no\\nsuch\" = 1\n",
+       ":2: unknown key http.\"no\\u000Asuch\"; the nearest is http.max_body"},
+      {"[\"two\\nlines\"]\na = 1\n",
+       ":1: unknown table [\"two\\u000Alines\"]; the nearest is [workers]"},
+      {"\"a\\tb\" = 1\n", ":1: unknown key \"a\\u0009b\"; the nearest is cgi.dir"},
       {"[[listen]]\nbacklog = 1\n",
        ":1: listen: is a value of type array; allowed: a table, [listen]"},
       {"http = 1\n", ":1: http: is 1; allowed: a table, [http]"},

@@ -123,6 +123,7 @@ TEST(AddressTest, MalformedTextIsQuotedAndNamesWhatIsWrong) {
       {"[::1%lo]:80", "a scope id goes with a link-local address (fe80::) only"},
       {"[fe80::1%no-such-if]:80", "there is no network interface \"no-such-if\""},
       {"[fe80::1%0]:80", "there is no network interface \"0\""},
+      {std::string("[fe80::1%lo\0x]:80", 16), "there is no network interface"},
       {"unix:", "the path after unix: is missing"},
       {"unix:@", "the name after unix:@ is missing"},
       {std::string("unix:/a\0b", 9), "a path cannot contain a NUL byte"},
