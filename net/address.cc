@@ -206,6 +206,9 @@ absl::StatusOr<Address> Address::FromSockaddr(const sockaddr* address, socklen_t
         if (length > kMaxUnixLength) return bad_length("AF_UNIX");
         std::memset(reinterpret_cast<char*>(&result.storage_) + length - 1, 0,
                     sizeof(result.storage_) - length + 1);
+      } else if (length > sizeof(sockaddr_un)) {
+        // Beyond the structure there is a path's NUL at most.
+        return bad_length("AF_UNIX");
       }
       break;
     }

@@ -1,6 +1,7 @@
 // files::FrameDecoder and the messages: the same events however a stream is cut, and those that a
 // second reading of docs/files-protocol.md finds; and each payload that is a message encodes to
-// the same bytes again.
+// the same bytes again. Of each payload it is also asked whether it is a path, and it is shown to
+// people.
 //
 // Input: one octet, then the stream. Of the octet the lowest bit has the CRCs of headers put right,
 // the next one those of payloads: no chance finds them.
@@ -17,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "net/files/frame.h"
 #include "net/files/messages.h"
+#include "net/files/path.h"
 #include "tests/fuzz/cuts.h"
 
 namespace quintet::testing {
@@ -192,6 +194,31 @@ void TryMessages(std::string_view payload) {
   EXPECT_EQ(files::ParseEntry(payload).has_value(), one_entry);
 }
 
+// The page's section "Paths", component by component.
+bool IsPath(std::string_view path) {
+  if (path.size() > 4095 || path.find('\0') != std::string_view::npos) return false;
+  for (;;) {
+    const size_t slash = path.find('/');
+    const std::string_view component = path.substr(0, slash);
+    if (component.empty() || component.size() > 255 || component.front() == '.') return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+void TryPath(std::string_view path) {
+  EXPECT_EQ(files::CheckPath(path), IsPath(path)) << path;
+  const std::string shown = files::SafeText(path);
+  for (const char c : shown) {
+    EXPECT_FALSE(static_cast<uint8_t>(c) < 0x20 || c == 0x7f) << "a control character is shown";
+  }
+  EXPECT_EQ(files::SafeText(shown), shown) << "what is safe is shown as it is";
+  // All that is printable ASCII stays.
+  const bool plain =
+      std::all_of(path.begin(), path.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  EXPECT_TRUE(!plain || shown == path) << shown;
+}
+
 std::string Repaired(std::string bytes, bool headers, bool payloads) {
   for (size_t at = 0; at + kHeader <= bytes.size();) {
     const std::string_view view = std::string_view(bytes).substr(at);
@@ -229,6 +256,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const Pieces& pieces : Cuts(bytes)) {
     ExpectSame(Decode(pieces), whole, "cut as " + Sizes(pieces));
   }
-  for (const Frame& frame : whole.frames) TryMessages(frame.payload);
+  for (const Frame& frame : whole.frames) {
+    TryMessages(frame.payload);
+    TryPath(frame.payload);
+  }
   return 0;
 }

@@ -14,9 +14,12 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "net/http/server_session_factory.h"
 #include "tests/fuzz/cuts.h"
 #include "tests/fuzz/http_framing_model.h"
 #include "tests/net/http/http_peer.h"
+#include "tests/support/memory_transport.h"
+#include "tests/support/response_parser.h"
 
 namespace quintet::testing {
 namespace {
@@ -56,7 +59,7 @@ void Answer(Exchange& exchange, std::string body, std::vector<Handled>& log) {
 
 // /stream/ collects the body as it comes, /early/ answers before it has come, all others are given
 // it whole. GET (with it HEAD) and POST are served, other methods are known by their paths only.
-std::unique_ptr<http::Router> MakeRouter(std::vector<Handled>& log) {
+http::Router MakeRouter(std::vector<Handled>& log) {
   const auto whole = [&log](Exchange& exchange) {
     Answer(exchange, std::string(exchange.request().body()), log);
   };
@@ -70,10 +73,10 @@ std::unique_ptr<http::Router> MakeRouter(std::vector<Handled>& log) {
   const auto early = [](Exchange& exchange) { exchange.Reply(200, "early"); };
   RouteOptions streamed;
   streamed.body = RouteOptions::Body::kStream;
-  auto router = std::make_unique<http::Router>();
-  router->Get("/*", whole).Post("/*", whole);
-  router->Get("/stream/*", stream, streamed).Post("/stream/*", stream, streamed);
-  router->Get("/early/*", early, streamed).Post("/early/*", early, streamed);
+  http::Router router;
+  router.Get("/*", whole).Post("/*", whole);
+  router.Get("/stream/*", stream, streamed).Post("/stream/*", stream, streamed);
+  router.Get("/early/*", early, streamed).Post("/early/*", early, streamed);
   return router;
 }
 
@@ -97,38 +100,53 @@ std::string WithoutContinue(std::string output) {
 
 enum class Peer { kTakesAll, kTakesSlowly, kEndsItsSide };
 
-Outcome Converse(const Pieces& pieces, bool small_limits, Peer kind) {
-  HttpPeer::Setup setup;
-  if (small_limits) {
-    setup.options.limits.request_line_bytes = 40;
-    setup.options.limits.header_bytes = 80;
-    setup.options.limits.header_count = 4;
-    setup.options.limits.chunk_line_bytes = 10;
-    setup.options.limits.body_bytes = 50;
-    setup.options.limits.requests_per_connection = 5;
+// A server for one input: its connections come one after another on one thread, so that what one
+// leaves behind in what they share would show in the next.
+class Server {
+ public:
+  explicit Server(bool small_limits) {
+    http::Options options;
+    if (small_limits) {
+      options.limits.request_line_bytes = 40;
+      options.limits.header_bytes = 80;
+      options.limits.header_count = 4;
+      options.limits.chunk_line_bytes = 10;
+      options.limits.body_bytes = 50;
+      options.limits.requests_per_connection = 5;
+    }
+    auto factory = http::ServerSessionFactory::Create(MakeRouter(log_), options,
+                                                      std::make_shared<FixedWallClock>());
+    EXPECT_TRUE(factory.ok()) << factory.status();
+    factory_ = *std::move(factory);
   }
-  if (kind == Peer::kTakesSlowly) {
-    setup.marks.high_bytes = 256;
-    setup.marks.low_bytes = 64;
+
+  Outcome Converse(const Pieces& pieces, Peer kind) {
+    log_.clear();
+    const bool slow = kind == Peer::kTakesSlowly;
+    MemoryTransport::Marks marks;
+    if (slow) marks = {.high_bytes = 256, .low_bytes = 64};
+    MemoryTransport transport(factory_->CreateSession(), marks);
+    transport.set_auto_take(!slow);
+    transport.Open();
+    for (const std::string_view piece : pieces) {
+      transport.Feed(piece);
+      if (slow) transport.Take(kSlowTakeBytes);
+    }
+    while (transport.output_bytes() != 0) transport.Take(kSlowTakeBytes);
+    if (kind == Peer::kEndsItsSide) {
+      transport.FeedEof();
+      EXPECT_TRUE(transport.closing()) << "open although the peer has closed";
+    }
+    EXPECT_FALSE(transport.aborted());
+    return {.output = WithoutContinue(transport.received()),
+            .handled = log_,
+            .closed = transport.closing()};
   }
-  Outcome outcome;
-  HttpPeer peer(setup, MakeRouter(outcome.handled));
-  MemoryTransport& transport = peer.transport();
-  transport.set_auto_take(kind != Peer::kTakesSlowly);
-  for (const std::string_view piece : pieces) {
-    transport.Feed(piece);
-    if (kind == Peer::kTakesSlowly) transport.Take(kSlowTakeBytes);
-  }
-  while (transport.output_bytes() != 0) transport.Take(kSlowTakeBytes);
-  if (kind == Peer::kEndsItsSide) {
-    transport.FeedEof();
-    EXPECT_TRUE(transport.closing()) << "open although the peer has closed";
-  }
-  EXPECT_FALSE(transport.aborted());
-  outcome.output = WithoutContinue(transport.received());
-  outcome.closed = transport.closing();
-  return outcome;
-}
+
+ private:
+  std::vector<Handled> log_;
+  std::unique_ptr<http::ServerSessionFactory> factory_;
+};
 
 void ExpectSame(const Outcome& outcome, const Outcome& whole, const std::string& how) {
   EXPECT_EQ(outcome.output, whole.output) << how;
@@ -195,14 +213,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool small_limits = (bytes.front() & 1) != 0;
   bytes.remove_prefix(1);
 
-  const Outcome whole = Converse({bytes}, small_limits, Peer::kTakesAll);
+  Server server(small_limits);
+  const Outcome whole = server.Converse({bytes}, Peer::kTakesAll);
   CompareWithModel(bytes, small_limits, whole);
-  const Outcome to_the_end = Converse({bytes}, small_limits, Peer::kEndsItsSide);
+  const Outcome to_the_end = server.Converse({bytes}, Peer::kEndsItsSide);
   for (const Pieces& pieces : Cuts(bytes)) {
     const std::string how = "cut as " + Sizes(pieces);
-    ExpectSame(Converse(pieces, small_limits, Peer::kTakesAll), whole, how);
-    ExpectSame(Converse(pieces, small_limits, Peer::kTakesSlowly), whole, how + ", taken slowly");
-    ExpectSame(Converse(pieces, small_limits, Peer::kEndsItsSide), to_the_end, how + ", ended");
+    ExpectSame(server.Converse(pieces, Peer::kTakesAll), whole, how);
+    ExpectSame(server.Converse(pieces, Peer::kTakesSlowly), whole, how + ", taken slowly");
+    ExpectSame(server.Converse(pieces, Peer::kEndsItsSide), to_the_end, how + ", ended");
   }
   return 0;
 }

@@ -27,6 +27,10 @@ using State = ProxyHeader::State;
 
 constexpr std::string_view kSignature = "\r\n\r\n\0\r\nQUIT\n"sv;
 constexpr size_t kFixedBytes = 16;
+// Behind the verdict each size is tried up to so many bytes, then one in so many: the verdict costs
+// as much each time.
+constexpr size_t kCloseBytes = 64;
+constexpr size_t kStride = 61;
 
 unsigned Octet(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 unsigned Big16(std::string_view bytes, size_t at) {
@@ -35,6 +39,11 @@ unsigned Big16(std::string_view bytes, size_t at) {
 
 std::string Text(const std::optional<Address>& address) {
   return address.has_value() ? address->ToString() : "none";
+}
+
+bool IsSame(const ProxyHeader& a, const ProxyHeader& b) {
+  return a.state == b.state && a.bytes == b.bytes && a.source == b.source &&
+         a.destination == b.destination && a.error == b.error;
 }
 
 std::string Describe(const ProxyHeader& header) {
@@ -194,16 +203,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if ((input.front() & 1) != 0) bytes = WithChecksum(bytes);
 
   ProxyHeader first;
-  for (size_t size = 0; size <= bytes.size(); ++size) {
-    const ProxyHeader now = ReadProxyHeader(std::string_view(bytes).substr(0, size));
+  size_t first_size = 0;
+  for (size_t there = 0; there <= bytes.size(); ++there) {
+    const bool near = there - first_size < kCloseBytes || there == bytes.size();
+    if (first.state != State::kIncomplete && !near && there % kStride != 0) continue;
+    const ProxyHeader now = ReadProxyHeader(std::string_view(bytes).substr(0, there));
     if (first.state == State::kIncomplete) {
       first = now;
+      first_size = there;
       // All that belongs to a header is needed for it, and no more is waited for.
-      EXPECT_TRUE(now.state != State::kComplete || now.bytes == size) << Describe(now);
+      EXPECT_TRUE(now.state != State::kComplete || now.bytes == there) << Describe(now);
     } else {
-      EXPECT_EQ(Describe(now), Describe(first)) << "after " << size << " bytes";
+      EXPECT_TRUE(IsSame(now, first))
+          << Describe(first) << "; after " << there << " bytes: " << Describe(now);
     }
-    EXPECT_TRUE(now.state != State::kIncomplete || size < kMaxProxyV2Bytes);
+    EXPECT_TRUE(now.state != State::kIncomplete || there < kMaxProxyV2Bytes);
   }
   if (first.state != State::kComplete) return 0;
   const std::string_view header = std::string_view(bytes).substr(0, first.bytes);

@@ -140,6 +140,7 @@ def config() -> list[bytes]:
         '"a\\tb" = 1\n', "[http.inner]\na = 1\n", "[[http]]\na = 1\n", "http.max_body = 1\n", "a = \n", "[",
         '[reactor]\nbackend = """\nauto"""\n', "[reactor]\nbackend = 1979-05-27T07:32:00Z\n",
         "[reactor]\nbackend = {a = 1}\n", "[workers]\ncount = 0x10\n", "\ufeff[workers]\ncount = 1\n",
+        "[http]\nmax_body = 65537\nmax_header = 32769\n", '[timeouts]\nheader = "1.5s"\nbody = "90m"\nlinger = "1ns"\n',
         "a = " + "[" * 40 + "]" * 40 + "\n",
     ]] + [b"\xff\xfe", b"[http]\nserver_name = \"\xff\"\n"]
 
@@ -217,6 +218,9 @@ def files() -> list[bytes]:
         frame(0x03, version=2), frame(0x7F, b"unknown") + quit_, frame(0x03, b"cut off")[:-1], frame(0x03)[:19],
         frame(0x03, b"x")[:16] + b"\0\0\0\0x", quit_ + b"garbage" * 4,
     ]
+    paths = [b"a/../b", b".hidden", b"/a", b"a//b", b"a/", b"a/.", b"n" * 255, b"n" * 256, b"a/" * 2047 + b"a",
+             b"a/" * 2048, b"a\0b", b"\xff\xc3\xa4\xc0\x80", b"\xe2\x80\xae\xf0\x9f\x98\x80\xed\xa0\x80", b"\x1b[2J\x7f\xc2\x9b"]
+    streams += [frame(0x03, path) for path in paths]
     return [b"0" + stream for stream in streams] + [b"3" + streams[7], b"1" + streams[28], b"2" + streams[20]]
 
 

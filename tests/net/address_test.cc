@@ -208,6 +208,10 @@ TEST(AddressTest, FromSockaddrRefusesWhatItCannotHold) {
   storage.ss_family = AF_NETLINK;
   EXPECT_THAT(Message(Address::FromSockaddr(address, 12).status()),
               HasSubstr("is neither IPv4, IPv6 nor Unix"));
+  // An abstract name with a byte beyond the structure.
+  EXPECT_TRUE(FromUnixBytes(std::string(1, '\0') + std::string(107, 'n')).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      FromUnixBytes(std::string(1, '\0') + std::string(108, 'n')).status()));
 }
 
 TEST(AddressTest, FromSockaddrDropsWhatIsNoPartOfTheAddress) {
