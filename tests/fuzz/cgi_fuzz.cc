@@ -1,6 +1,7 @@
 // cgi::ReplyParser: the same header, the same reason and the same beginning of the body, however a
 // program's output is cut; and a header that was understood, written down again, is understood as
 // the same.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -63,6 +64,17 @@ std::string Write(const ReplyHeader& header) {
   return text + "\n";
 }
 
+// RFC 3875 section 6.3.3: without a Status field it is 200, and 302 for a client redirect.
+void ExpectDefaultStatus(std::string_view bytes, const ReplyHeader& header) {
+  std::string lower(bytes);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  if (lower.find("status") != std::string::npos) return;
+  const bool redirects = std::any_of(header.fields.begin(), header.fields.end(),
+                                     [](const auto& field) { return field.first == "Location"; });
+  EXPECT_EQ(header.status, redirects ? 302 : 200);
+}
+
 // What goes to the client as it is must not end its line, nor the head.
 void ExpectSafe(const ReplyHeader& header) {
   EXPECT_GE(header.status, 200);
@@ -98,6 +110,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (whole.result != Result::kDone) return 0;
   ExpectSafe(whole.header);
+  ExpectDefaultStatus(bytes, whole.header);
   EXPECT_TRUE(bytes.ends_with(whole.body));
   const std::string written = Write(whole.header);
   // Written out with its status it may have become too long.

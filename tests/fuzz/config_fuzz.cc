@@ -3,10 +3,14 @@
 //
 // Input: the file.
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "apps/hello/hello_program.h"
@@ -32,6 +36,40 @@ void ExpectOneLine(const absl::Status& status) {
   EXPECT_TRUE(std::none_of(message.begin(), message.end(), is_control)) << message;
 }
 
+// "90", "64KiB", "90m" in bytes or nanoseconds; nothing for what is no number with a unit.
+std::optional<uint64_t> Amount(std::string_view text) {
+  constexpr std::pair<std::string_view, uint64_t> kUnits[] = {{"", 1},
+                                                              {"B", 1},
+                                                              {"KiB", 1ULL << 10},
+                                                              {"MiB", 1ULL << 20},
+                                                              {"GiB", 1ULL << 30},
+                                                              {"TiB", 1ULL << 40},
+                                                              {"ns", 1},
+                                                              {"us", 1'000},
+                                                              {"ms", 1'000'000},
+                                                              {"s", 1'000'000'000},
+                                                              {"m", 60'000'000'000},
+                                                              {"h", 3'600'000'000'000}};
+  uint64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  text.remove_prefix(static_cast<size_t>(stop - text.data()));
+  for (const auto& [unit, factor] : kUnits) {
+    if (text == unit) return number * factor;
+  }
+  return std::nullopt;
+}
+
+// That both print the same would not tell that they mean the same.
+void ExpectSameAmount(const Assignment& assignment, const Config& config) {
+  if (assignment.values.size() != 1) return;
+  const std::string printed = assignment.setting->get(config).front();
+  const std::optional<uint64_t> given = Amount(assignment.values.front());
+  const std::optional<uint64_t> kept = Amount(printed);
+  EXPECT_TRUE(!given || !kept || *given == *kept)
+      << assignment.values.front() << " became " << printed;
+}
+
 // What the file makes of the defaults, where it makes sense.
 struct Applied {
   bool ok = false;
@@ -54,6 +92,7 @@ Applied Apply(const Program& program, std::string_view text) {
       ExpectOneLine(status);
       return applied;
     }
+    ExpectSameAmount(assignment, applied.config);
   }
   applied.ok = true;
   return applied;

@@ -96,7 +96,7 @@ def proxy() -> list[bytes]:
         v2(0x21, 0x11, ipv4 + tlv(2, b"a") + tlv(3, bytes(4)) + tlv(4, b"")),
         v2(0x21, 0x11, ipv4 + tlv(3, bytes(4)) * 2), v2(0x21, 0x11, ipv4 + tlv(3, bytes(3))),
         v2(0x21, 0x11, ipv4 + b"\4\0"), v2(0x21, 0x11, ipv4 + b"\4\0\5abc"), v2(0x21, 0x11, ipv4[:11]),
-        v2(0x21, 0x12, ipv4), v2(0x22, 0x11, ipv4), v2(0x11, 0x11, ipv4), signature[:7],
+        v2(0x21, 0x11, ipv4 + tlv(2, b"example.com") + tlv(3, bytes(4))), v2(0x21, 0x12, ipv4), v2(0x22, 0x11, ipv4), v2(0x11, 0x11, ipv4), signature[:7],
         signature + b"\x20\0\xff\xff",
     ]
     seeds = [line.encode() + b"\r\nGET / HTTP/1.1\r\n" for line in lines]
@@ -182,6 +182,8 @@ def http() -> list[bytes]:
         post("Expect: 100-continue\r\nContent-Length: 3\r\n", "abc") + get,
         post("Expect: 100-continue\r\nContent-Length: 3\r\n", "abc", "/early/x") + get, post("Expect: x\r\n", ""),
         post("Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n", "abc") + get,
+        post("Connection: close\r\nContent-Length: 3\r\n", "abc") + get, chunked("3\r\nabc\n\n" + end) + get,
+        post("Connection: close\r\nTransfer-Encoding: chunked\r\n", "3\r\nabc\r\n" + end) + get,
         "\x16\x03\x01\x02\x00\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ]
     small = [get * 7, post("Content-Length: 51\r\n", "b" * 51), chunked("33\r\n" + "b" * 51 + "\r\n" + end),
