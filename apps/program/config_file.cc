@@ -40,6 +40,19 @@ std::string Written(std::string_view name) {
   return bare ? std::string(name) : TomlString(name);
 }
 
+// What toml++ says, which may quote the file up to the end of a line and beyond.
+std::string OneLine(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      absl::StrAppendFormat(&line, "\\u%04X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 // The values as text, or nullopt where the file has a value of another type than `form`.
 std::optional<std::vector<std::string>> TextOf(const toml::node& node, TomlForm form) {
   const auto text = node.value_exact<std::string>();
@@ -180,7 +193,7 @@ absl::StatusOr<std::vector<Assignment>> ParseConfig(std::span<const Setting> set
     return Reader(settings, name).Read(toml::parse(text, name));
   } catch (const toml::parse_error& error) {
     return absl::InvalidArgumentError(absl::StrFormat("%s:%u: %s", name, error.source().begin.line,
-                                                      std::string(error.description())));
+                                                      OneLine(error.description())));
   }
 }
 

@@ -443,6 +443,8 @@ TEST_F(SettingsTest, MistakesInTheFile) {
   EXPECT_THAT(FileError("[listen]\nbacklog = 1\nbacklog = 2\n"), ::testing::StartsWith(":3: "));
   EXPECT_THAT(FileError("[listen\n"), ::testing::StartsWith(":1: "));
   EXPECT_THAT(FileError("[http]\nserver_name = \"\xff\"\n"), ::testing::StartsWith(":2: "));
+  // It quotes the file, here with the end of the line.
+  EXPECT_THAT(FileError("a = i\n"), ::testing::EndsWith("saw 'i\\u000A'"));
 }
 
 TEST_F(SettingsTest, AMistakeCountsAlsoWhereAnotherSourceWins) {

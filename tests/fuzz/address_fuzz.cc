@@ -30,8 +30,10 @@ bool IsDecimal(std::string_view text) {
 bool IsPlainIp(int family, std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return false;
-  const std::string_view port = text.substr(colon + 1);
-  if (!IsDecimal(port) || port.size() > 5 || std::stoul(std::string(port)) > 65535) return false;
+  std::string_view port = text.substr(colon + 1);
+  if (!IsDecimal(port)) return false;
+  port.remove_prefix(std::min(port.find_first_not_of('0'), port.size() - 1));
+  if (port.size() > 5 || std::stoul(std::string(port)) > 65535) return false;
   std::string_view host = text.substr(0, colon);
   if (family == AF_INET6) {
     if (host.size() < 2 || host.front() != '[' || host.back() != ']') return false;
