@@ -87,6 +87,26 @@ TEST_P(SendFileTest, FullSocketMakesItWaitAndNothingIsLost) {
   }
 }
 
+// Somebody else who sends on the socket may have filled it meanwhile.
+TEST_P(SendFileTest, RoomThatIsGoneAgainIsWaitedFor) {
+  const auto file = MakeFile("after the flood");
+  SocketPair pair = MakeTcpPair();
+  RecordingSource& source = AddSource(std::move(pair.ours));
+  const FileRange range{.fd = file->get(), .offset = 0, .length = 15};
+  backend().StartSendFile(source, range);
+  backend().Wait(clock().Now() + kPatience);
+  const size_t filled = FillSocket(source.fd());
+  Completion completion;
+  while (backend().Next(&completion)) completion.source->OnCompletion(completion);
+  std::thread reader(
+      [&] { EXPECT_EQ(ReceiveExactly(pair.peer.get(), filled + 15).size(), filled + 15); });
+  EXPECT_TRUE(PumpUntil([&] { return source.Count(Op::kSend) == 1; }));
+  EXPECT_EQ(source.Last(Op::kSend), 15);
+  if (HasFailure()) ::shutdown(source.fd(), SHUT_RDWR);
+  reader.join();
+  ExpectSilence();
+}
+
 TEST_P(SendFileTest, LargeRangeGoesInBoundedPieces) {
   const std::string bytes = PatternBytes(static_cast<size_t>(Scaled(32)) << 20, 3);
   const auto file = MakeFile(bytes);
