@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "apps/program/nearest.h"
 #include "reactor/version.h"
@@ -45,7 +46,8 @@ class Parser {
         app_(absl::StrFormat("The %s server of Quintet %s: %s\nA flag wins over its environment "
                              "variable, which wins over the file.",
                              program.name, Version(), program.about)) {
-    app_.name(program.name);
+    app_.name(program.subcommand.empty() ? program.name
+                                         : absl::StrCat(program.name, " ", program.subcommand));
     app_.set_help_flag();  // it would end the parsing before errors are found
     app_.formatter(std::make_shared<HelpFormatter>());
     app_.allow_extras();  // so that unknown flags get an answer of ours

@@ -16,7 +16,10 @@
 namespace quintet::program {
 
 struct Program {
-  std::string name;   // also begins each line on standard error
+  std::string name;  // also begins each line on standard error
+  // The word between the program's name and the flags, where that makes it the server: it is no
+  // part of Main()'s arguments, and a successor gets it, too.
+  std::string subcommand = "";
   std::string about;  // for --help: what it serves
   // Lines of a configuration file in TOML, for the documentation, each indented by four blanks.
   std::string example = "";
@@ -27,6 +30,9 @@ struct Program {
   // What is served, made anew for each reload. The error says which settings no session could keep.
   std::function<absl::StatusOr<std::unique_ptr<SessionFactory>>(const Config& config)> sessions =
       nullptr;
+  // What is allowed and should be known, each a line for the log when the configuration comes into
+  // force. Null: nothing.
+  std::function<std::vector<std::string>(const Config& config)> warnings = nullptr;
 };
 
 // main() without the program's name: parses, and prints or serves. Returns the exit code: 0, 1 for

@@ -78,6 +78,7 @@ class Run {
   void OnServing(const std::string& start_line);
   void OnReloaded(bool done);
   void Tell(const absl::Status& status);
+  void Warn(const Config& config) const;
 
   const Program& program_;
   const LogFunction log_;
@@ -170,8 +171,16 @@ void Run::Tell(const absl::Status& status) {
   if (!status.ok()) log_(LogLevel::kWarning, std::string(status.message()));
 }
 
+void Run::Warn(const Config& config) const {
+  if (!program_.warnings) return;
+  for (const std::string& text : program_.warnings(config)) {
+    log_(LogLevel::kWarning, "warning: " + text);
+  }
+}
+
 void Run::OnServing(const std::string& start_line) {
   log_(LogLevel::kInfo, start_line);
+  Warn(config_);
   // A successor's file takes the place of its predecessor's only now.
   if (succeeds_) Tell(WritePidFile());
   Tell(manager_.Ready());
@@ -185,6 +194,7 @@ void Run::OnReloaded(bool done) {
   if (done) {
     config_ = *std::exchange(next_, std::nullopt);
     Tell(OpenLog(config_));
+    Warn(config_);
   }
   Tell(manager_.Ready());
 }
@@ -222,6 +232,7 @@ absl::Status Run::Serve(const std::vector<std::string>& arguments) {
                             .predecessor = std::exchange(predecessor_, {})};
   if (std::string path = ProgramPath(); !path.empty()) {
     options.program = {std::move(path)};
+    if (!program_.subcommand.empty()) options.program.push_back(program_.subcommand);
     options.program.insert(options.program.end(), arguments.begin(), arguments.end());
   }
   if (manager_.enabled()) options.program_environment = {"NOTIFY_SOCKET=" + manager_.value()};

@@ -253,6 +253,7 @@ void ClientSession::UpdateDeadline() {
                        std::any_of(open_.begin(), open_.end(), [](const Open& open) {
                          return open.request == nullptr || open.request->waiting();
                        });
+  output_left_ = transport().output_bytes();
   // While a sink is full, its owner's disk is what everybody waits for.
   const bool limited = waiting && !any_paused() && options_.timeout > Duration::zero();
   transport().SetDeadline(limited ? AddSaturated(transport().now(), options_.timeout) : kNever);
@@ -325,7 +326,8 @@ void ClientSession::BecomeReady() {
 
 bool ClientSession::OnRequestEvent(FrameDecoder::Event event) {
   const FrameHeader& header = decoder_.header();
-  if (!ready()) return Fail(ErrorCode::kProtocol, "the server answers what was not asked");
+  if (stage_ != Stage::kReady)
+    return Fail(ErrorCode::kProtocol, "the server answers what was not asked");
   Open* const open = FindNumber(header.request);
   // Of a request that this side has given up, or the server's mistake: nobody waits for it.
   if (open == nullptr) return true;
@@ -409,7 +411,11 @@ void ClientSession::OnEof() {
   transport().Close();
 }
 
-void ClientSession::OnDeadline() { transport().Abort(CloseReason::kDeadline); }
+void ClientSession::OnDeadline() {
+  // A slow server that still takes what is sent: OnOutputDrained() may be far.
+  if (transport().output_bytes() < output_left_) return UpdateDeadline();
+  transport().Abort(CloseReason::kDeadline);
+}
 
 void ClientSession::OnClosed(CloseReason reason) {
   stage_ = Stage::kEnded;

@@ -115,8 +115,8 @@ class ClientSession final : public Session {
   // When all requests have ended, ends the connection. Make none behind it.
   void Quit();
 
-  // WELCOME's words, once on_ready was called.
-  bool ready() const { return stage_ == Stage::kReady; }
+  // on_ready was called, and the server has not closed its side: requests have a chance.
+  bool ready() const { return stage_ == Stage::kReady && !end_of_file_; }
   // Requests that have not ended, those that were not yet sent included.
   size_t open_requests() const;
 
@@ -168,6 +168,7 @@ class ClientSession final : public Session {
   Stage stage_ = Stage::kConnecting;
   bool quitting_ = false;
   bool quit_ = false;         // and the server has said so
+  size_t output_left_ = 0;    // when the deadline was set
   bool end_of_file_ = false;  // of the server
   WelcomeMessage welcome_;
   Nonce nonce_ = {};  // our own

@@ -275,6 +275,22 @@ TEST_F(ClientSessionTest, AServerThatDoesNothingIsLeft) {
                                       "end: the server did nothing for too long"));
 }
 
+TEST_F(ClientSessionTest, AServerThatTakesBytesSlowlyDoesSomething) {
+  Connect({.timeout = seconds(5)});
+  Welcome();
+  transport_->set_auto_take(false);
+  const auto id = client_->Put({.size = 1 << 20, .path = "f"}, {}, source_);
+  Feed(FrameType::kReady, 1, Encode(ReadyMessage{}));
+  EXPECT_FALSE(client_->SendPut(id, std::string(1 << 20, 'x')));
+  for (int i = 0; i < 10; ++i) {
+    transport_->Advance(seconds(4));
+    transport_->Take(1);
+  }
+  EXPECT_FALSE(transport_->ended());
+  transport_->Advance(seconds(10));
+  EXPECT_TRUE(transport_->ended());
+}
+
 TEST_F(ClientSessionTest, QuitComesLastAndEndsWell) {
   ConnectAndWelcome();
   client_->Delete("a", Tell("a"));
