@@ -390,6 +390,18 @@ TEST_F(PutTransferTest, MemoryIsBounded) {
   EXPECT_FALSE(client->transport().reading_paused());
 }
 
+TEST_F(PutTransferTest, SoIsThatOfOnePut) {
+  ServeManually();
+  const auto client = Connect();
+  client->Send(client->Put("a"));
+  RunDisk(*client);
+  const std::string piece(64 << 10, 'x');
+  for (int i = 0; i < 20; ++i) client->Send(client->Data(piece));
+  EXPECT_TRUE(client->transport().reading_paused());
+  // One piece is on its way to the disk.
+  EXPECT_EQ(context->counters().bytes_in, files::PutTransfer::kGatheredBytes + piece.size());
+}
+
 TEST_F(PutTransferTest, AClientThatStopsWriting) {
   Serve();
   const auto client = Connect();

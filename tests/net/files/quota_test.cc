@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -103,29 +104,61 @@ TEST(QuotaTest, ProcessesShareIt) {
   EXPECT_EQ(quota->used_bytes(), 30U);
 }
 
-TEST(QuotaTest, WhatTheDeadHeldIsGivenBack) {
-  const auto quota = *Quota::Create(100, 1);
-  Quota::Room mine;
-  ASSERT_TRUE(mine.Reserve(*quota, 1));
-  const HighPipe held;
-  ForkedProcess child([&] {
-    auto* const transfer = new Quota::Transfer;
-    auto* const room = new Quota::Room;
-    if (!transfer->Begin(*quota) || !room->Reserve(*quota, 99)) return 1;
-    room->Wrote(9);
-    held.WriteLine("held");
-    for (;;) ::pause();
-  });
-  ASSERT_EQ(held.ReadLine(), "held");
+// A process that holds 99 of 100 bytes, 9 of them written, and the only transfer.
+class DeadHolderTest : public ::testing::Test {
+ protected:
+  DeadHolderTest()
+      : child_([this] {
+          auto* const transfer = new Quota::Transfer;
+          auto* const room = new Quota::Room;
+          if (!transfer->Begin(*quota) || !room->Reserve(*quota, 99)) return 1;
+          room->Wrote(9);
+          held_.WriteLine("held");
+          for (;;) ::pause();
+        }) {
+    EXPECT_EQ(held_.ReadLine(), "held");
+  }
+  void SignalOnly() const { child_.Signal(SIGKILL); }
+  void Kill() {
+    SignalOnly();
+    EXPECT_EQ(child_.Wait(), 128 + SIGKILL);
+  }
+
+  const std::unique_ptr<Quota> quota = *Quota::Create(100, 1);
+
+ private:
+  const HighPipe held_;
+  ForkedProcess child_;
+};
+
+TEST_F(DeadHolderTest, TransfersAreGivenBack) {
   Quota::Transfer transfer;
-  Quota::Room room;
   EXPECT_FALSE(transfer.Begin(*quota));
-  EXPECT_FALSE(room.Reserve(*quota, 1));
-  child.Signal(SIGKILL);
-  EXPECT_EQ(child.Wait(), 128 + SIGKILL);
+  Kill();
   EXPECT_TRUE(transfer.Begin(*quota));
+  EXPECT_EQ(quota->used_bytes(), 9U);
+}
+
+TEST_F(DeadHolderTest, RoomIsGivenBack) {
+  Quota::Room room;
+  ASSERT_TRUE(room.Reserve(*quota, 1));
+  EXPECT_FALSE(room.Reserve(*quota, 1));
+  Kill();
   EXPECT_FALSE(room.Reserve(*quota, 91)) << "9 are on the disk, and one is ours";
   EXPECT_TRUE(room.Reserve(*quota, 90));
+  EXPECT_EQ(quota->transfers(), 0U);
+}
+
+// Dead, and waited for by nobody yet: the number is its own still.
+TEST_F(DeadHolderTest, SoTheyAreWhileItIsAZombie) {
+  Quota::Room room;
+  SignalOnly();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  bool reserved = false;
+  while (!reserved && std::chrono::steady_clock::now() < deadline) {
+    reserved = room.Reserve(*quota, 50);
+  }
+  EXPECT_TRUE(reserved);
 }
 
 }  // namespace
