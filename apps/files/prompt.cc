@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -122,6 +123,10 @@ Prompt::Prompt(PromptOptions options)
   // Words end at blanks only; which of them belong to names is our affair.
   rl_completer_word_break_characters = const_cast<char*>(" \t");
   using_history();
+  // Else the terminal throws away what was typed when Ctrl-C comes, also between our wait for it
+  // and libedit's read, which would then block although SIGINT is waiting.
+  char no_flush[] = "setty -d +noflsh";
+  rl_parse_and_bind(no_flush);
   stifle_history(kHistoryLines);
   if (!options_.history_file.empty()) read_history(options_.history_file.c_str());
 }
@@ -148,6 +153,7 @@ std::optional<std::string> Prompt::ReadLine() {
       rl_callback_read_char();
       continue;
     }
+    ::tcflush(STDIN_FILENO, TCIFLUSH);
     rl_callback_handler_remove();
     std::fputs("^C\n", stdout);
     std::fflush(stdout);

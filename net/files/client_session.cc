@@ -413,7 +413,8 @@ void ClientSession::OnEof() {
 
 void ClientSession::OnDeadline() {
   // A slow server that still takes what is sent: OnOutputDrained() may be far.
-  if (transport().output_bytes() < output_left_) return UpdateDeadline();
+  const size_t output = transport().output_bytes();
+  if (output > 0 && output < output_left_) return UpdateDeadline();
   transport().Abort(CloseReason::kDeadline);
 }
 

@@ -139,7 +139,7 @@ TEST_F(FilesProgramTest, ExitCodes) {
   fs::create_directory(Local("d"));
   std::string address;
   {
-    const FilesServer server(root_.path(), {"--read-only", "true"});
+    const FilesServer server(root_.path(), {"--read-only"});
     address = server.address();
     const Ended missing = RunFiles({"get", address, "missing", Local("got")});
     EXPECT_EQ(missing.code, 3);
