@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,11 +111,12 @@ void ChildProcess::Signal(int signo) const {
   if (running_) kill(pid_, signo);
 }
 
-int ChildProcess::Wait() {
-  const auto deadline = steady_clock::now() + kPatience;
+int ChildProcess::Wait(seconds patience) {
+  const auto deadline = steady_clock::now() + patience;
   int status = 0;
   pid_t ended = 0;
-  while (running_ && (ended = waitpid(pid_, &status, WNOHANG)) == 0) {
+  rusage usage = {};
+  while (running_ && (ended = wait4(pid_, &status, WNOHANG, &usage)) == 0) {
     if (steady_clock::now() > deadline) {
       Signal(SIGKILL);
       waitpid(pid_, &status, 0);
@@ -123,6 +125,7 @@ int ChildProcess::Wait() {
     }
     std::this_thread::sleep_for(milliseconds(2));
   }
+  if (ended == pid_) peak_rss_bytes_ = int64_t{usage.ru_maxrss} * 1024;
   running_ = false;
   if (ended != pid_) return -1;
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

@@ -4,6 +4,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -44,7 +46,10 @@ class ChildProcess {
 
   // Waits for the end: the exit code, 128 and the signal's number for a process that was killed, -1
   // for one that did not end in time (and is killed).
-  int Wait();
+  int Wait(std::chrono::seconds patience = std::chrono::seconds(60));
+  // The most that was resident at a time, once Wait() has seen it end: of the program, and of this
+  // process at the moment of fork(2), of which it begins as a copy (getrusage(2)).
+  int64_t peak_rss_bytes() const { return peak_rss_bytes_; }
 
   // All of standard output, and what was not yet read of standard error. After Wait().
   std::string output();
@@ -53,6 +58,7 @@ class ChildProcess {
  private:
   pid_t pid_ = -1;
   bool running_ = false;
+  int64_t peak_rss_bytes_ = 0;
   Fd output_;
   Fd error_;
 };

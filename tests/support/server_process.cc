@@ -1,4 +1,4 @@
-#include "tests/support/hello_process.h"
+#include "tests/support/server_process.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>
@@ -24,7 +24,8 @@ using std::chrono::steady_clock;
 // Longer than anything takes that is waited for; sanitizers slow the program down.
 constexpr std::chrono::seconds kPatience{60};
 constexpr milliseconds kTick{10};
-constexpr std::string_view kStart = "hello: listening on ";
+// Behind the name of the program.
+constexpr std::string_view kStart = ": listening on ";
 
 ChildProcess::Options InAGroupOfItsOwn(ChildProcess::Options options) {
   options.before_exec = [next = std::move(options.before_exec)] {
@@ -47,13 +48,13 @@ bool Holds(const std::string& line, std::string_view text) {
 
 }  // namespace
 
-HelloProcess::HelloProcess(const std::vector<std::string>& arguments,
-                           const ChildProcess::Options& options)
-    : child_(QUINTET_HELLO_PATH, arguments, Prepared(options)), error_(child_.TakeError()) {
+ServerProcess::ServerProcess(const std::string& program, const std::vector<std::string>& arguments,
+                             const ChildProcess::Options& options)
+    : child_(program, arguments, Prepared(options)), error_(child_.TakeError()) {
   reader_ = std::thread([this] { ReadLines(); });
   const auto started = [this] {
     for (; next_line_ < lines_.size(); ++next_line_) {
-      if (!lines_[next_line_].starts_with(kStart)) continue;
+      if (!Holds(lines_[next_line_], kStart)) continue;
       start_line_ = lines_[next_line_++];
       return true;
     }
@@ -63,7 +64,7 @@ HelloProcess::HelloProcess(const std::vector<std::string>& arguments,
   ParseStartLine();
 }
 
-HelloProcess::~HelloProcess() {
+ServerProcess::~ServerProcess() {
   const pid_t group = pid();
   ::kill(-group, SIGKILL);
   child_.Wait();
@@ -74,7 +75,7 @@ HelloProcess::~HelloProcess() {
   reader_.join();
 }
 
-void HelloProcess::ReadLines() {
+void ServerProcess::ReadLines() {
   std::string rest;
   for (bool end = false; !end && !stop_;) {
     pollfd ready{.fd = error_.get(), .events = POLLIN, .revents = 0};
@@ -93,9 +94,10 @@ void HelloProcess::ReadLines() {
   }
 }
 
-void HelloProcess::ParseStartLine() {
+void ServerProcess::ParseStartLine() {
   if (start_line_.empty()) return;
-  const std::string list = start_line_.substr(kStart.size(), start_line_.find(';') - kStart.size());
+  const size_t begin = start_line_.find(kStart) + kStart.size();
+  const std::string list = start_line_.substr(begin, start_line_.find(';', begin) - begin);
   for (const auto& text : absl::StrSplit(list, ", ")) {
     const auto address = Address::Parse(std::string(text));
     EXPECT_TRUE(address.ok()) << address.status();
@@ -103,14 +105,14 @@ void HelloProcess::ParseStartLine() {
   }
 }
 
-bool HelloProcess::WaitUntil(const std::function<bool()>& done) {
+bool ServerProcess::WaitUntil(const std::function<bool()>& done) {
   std::unique_lock<std::mutex> lock(mutex_);
   bool is_done = false;
   changed_.wait_for(lock, kPatience, [&] { return (is_done = done()) || at_end_; });
   return is_done;
 }
 
-std::string HelloProcess::WaitForLine(std::string_view text) {
+std::string ServerProcess::WaitForLine(std::string_view text) {
   std::string found;
   const auto look = [&] {
     for (; next_line_ < lines_.size(); ++next_line_) {
@@ -125,7 +127,7 @@ std::string HelloProcess::WaitForLine(std::string_view text) {
   return found;
 }
 
-bool HelloProcess::WaitForLines(std::string_view text, size_t count) {
+bool ServerProcess::WaitForLines(std::string_view text, size_t count) {
   const auto enough = [&] {
     const auto holds = [text](const std::string& line) { return Holds(line, text); };
     return static_cast<size_t>(std::count_if(lines_.begin(), lines_.end(), holds)) >= count;
@@ -136,18 +138,18 @@ bool HelloProcess::WaitForLines(std::string_view text, size_t count) {
   return came;
 }
 
-std::vector<std::string> HelloProcess::Lines() const {
+std::vector<std::string> ServerProcess::Lines() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return lines_;
 }
 
-size_t HelloProcess::CountLines(std::string_view text) const {
+size_t ServerProcess::CountLines(std::string_view text) const {
   const std::vector<std::string> lines = Lines();
   return static_cast<size_t>(std::count_if(
       lines.begin(), lines.end(), [text](const std::string& line) { return Holds(line, text); }));
 }
 
-int HelloProcess::WaitForExitOf(pid_t pid) {
+int ServerProcess::WaitForExitOf(pid_t pid) {
   const auto deadline = steady_clock::now() + kPatience;
   int status = 0;
   // ECHILD until it has been inherited.
