@@ -1,0 +1,1 @@
+"""./dev bench files: see __main__.py."""
