@@ -103,21 +103,32 @@ class Connection final : public Source, public Transport, private Timer {
   void OnConnected(int32_t result);
   void OnReceived(const Completion& completion);
   void OnSent(int32_t result);
-  void OnTaken(ByteQueue& output, size_t bytes);
+  // The kernel has taken the first `bytes` of `output`.
+  void OnTaken(ByteQueue& output, size_t bytes) {
+    output.Consume(bytes, pool());
+    if (group_ == nullptr) return;
+    ConnectionCounters::Add(group_->counters().bytes_out, bytes);
+  }
   void OnTakenFromFile(size_t bytes);
   void OnBackendClosed();
   void Deliver(std::span<const std::byte> data);
 
   // Settling.
+  void WriteBehindFiles(std::string_view bytes);
   void ScheduleSettle();
   void Settle();
   bool CallbackPossible() const;
   bool InputDue() const;
-  bool DrainedDue() const;
+  // Blocked until the session is told otherwise.
+  bool DrainedDue() const {
+    return opened_ && output_blocked_ && group_ != nullptr && !close_requested_ &&
+           output_bytes() <= group_->options().output_low_mark;
+  }
   void CallSessionWhereDue();
   bool SendMatters() const;
   void Flush();
-  bool FlushRange(size_t* sent_now);
+  void FlushFilling();
+  bool FlushFiles();
   void StartSending();
   void DropFiles();
   void FinishClose();
@@ -131,10 +142,6 @@ class Connection final : public Source, public Transport, private Timer {
   // Whether what is written goes anywhere.
   bool takes_output() const {
     return !output_ended() && group_ != nullptr && abort_reason_ == CloseReason::kNone;
-  }
-  // Of the output, what takes memory.
-  size_t output_memory() const {
-    return sending_.size() + filling_.size() + (files_ != nullptr ? files_->memory_bytes() : 0);
   }
 
   // Runs a callback of the session; one that throws closes this connection and harms nothing else.

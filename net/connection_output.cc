@@ -13,16 +13,25 @@ namespace quintet {
 void Connection::Write(std::string_view bytes) {
   if (!takes_output()) return;
   const ConnectionOptions& options = group_->options();
-  if (output_memory() + bytes.size() > options.output_cap) {
+  if (files_ != nullptr) return WriteBehindFiles(bytes);
+  const size_t after = sending_.size() + filling_.size() + bytes.size();
+  if (after > options.output_cap) {
     Abort(CloseReason::kOutputLimit);
     return;
   }
-  if (files_ == nullptr) {
-    filling_.Append(bytes, group_->pool());
-  } else {
-    files_->Append(bytes, group_->pool());
+  filling_.Append(bytes, group_->pool());
+  if (after > options.output_high_mark) output_blocked_ = true;
+  ScheduleSettle();
+}
+
+void Connection::WriteBehindFiles(std::string_view bytes) {
+  const size_t memory = sending_.size() + filling_.size() + files_->memory_bytes();
+  if (memory + bytes.size() > group_->options().output_cap) {
+    Abort(CloseReason::kOutputLimit);
+    return;
   }
-  if (output_bytes() > options.output_high_mark) output_blocked_ = true;
+  files_->Append(bytes, group_->pool());
+  if (output_bytes() > group_->options().output_high_mark) output_blocked_ = true;
   ScheduleSettle();
 }
 
@@ -31,12 +40,8 @@ void Connection::WriteFile(std::shared_ptr<const UniqueFd> file, uint64_t offset
   if (!takes_output() || length == 0) return;
   if (files_ == nullptr) files_ = std::make_unique<FileOutput>();
   files_->AppendRange(std::move(file), offset, length);
-  if (output_memory() > group_->options().output_cap) {
-    Abort(CloseReason::kOutputLimit);
-    return;
-  }
-  if (output_bytes() > group_->options().output_high_mark) output_blocked_ = true;
-  ScheduleSettle();
+  // Nothing is too long by now, but what is noted of the range counts for the cap.
+  WriteBehindFiles({});
 }
 
 void Connection::OnSent(int32_t result) {
@@ -54,26 +59,13 @@ void Connection::OnSent(int32_t result) {
   }
 }
 
-// The kernel has taken the first `bytes` of `output`.
-void Connection::OnTaken(ByteQueue& output, size_t bytes) {
-  output.Consume(bytes, pool());
-  if (group_ == nullptr) return;
-  ConnectionCounters::Add(group_->counters().bytes_out, bytes);
-}
-
-// The same of the first range. What comes behind it is bytes again.
+// The kernel has taken the first `bytes` of the first range. What comes behind it is bytes again.
 void Connection::OnTakenFromFile(size_t bytes) {
   if (group_ != nullptr) ConnectionCounters::Add(group_->counters().bytes_out, bytes);
   files_->Consume(bytes);
   if (!files_->sent()) return;
   files_->Pop(filling_);
   if (files_->empty()) files_.reset();
-}
-
-// Blocked until the session is told otherwise.
-bool Connection::DrainedDue() const {
-  return opened_ && output_blocked_ && group_ != nullptr && !close_requested_ &&
-         output_bytes() <= group_->options().output_low_mark;
 }
 
 // Whether something waits for the output in flight to have left.
@@ -92,29 +84,34 @@ void Connection::Flush() {
   }
   if (output_bytes() == 0 || state_ == State::kConnecting) return;
   // What a short send has left waits for room in the socket, where SendNow() would ask in vain.
-  size_t sent_now = 0;  // from files
-  while (sending_.empty()) {
-    if (!filling_.empty()) {
-      OnTaken(filling_, loop_.backend().SendNow(*this, {&filling_.content(), 1}));
-      if (!filling_.empty()) swap(sending_, filling_);
-    } else if (files_ == nullptr) {
-      return;
-    } else if (!FlushRange(&sent_now)) {
-      break;
-    }
+  if (sending_.empty()) {
+    if (!filling_.empty()) FlushFilling();
+    if (sending_.empty() && FlushFiles()) return;
   }
   StartSending();
 }
 
-// Sends of the first range what the kernel takes at once. False when the rest has to wait: for
-// room, or because other connections have their turn.
-bool Connection::FlushRange(size_t* sent_now) {
-  if (files_->waits() || *sent_now >= Backend::kMaxSendFileBytes) return false;
-  const size_t taken = files_->failed() ? loop_.backend().SendNow(*this, {&files_->zeros(), 1})
-                                        : loop_.backend().SendFileNow(*this, files_->range());
-  OnTakenFromFile(taken);
-  *sent_now += taken;
-  return taken > 0;
+// What is not taken at once becomes what is being sent.
+void Connection::FlushFilling() {
+  OnTaken(filling_, loop_.backend().SendNow(*this, {&filling_.content(), 1}));
+  if (!filling_.empty()) swap(sending_, filling_);
+}
+
+// Sends from the files, and what is between them, what the kernel takes at once. False when
+// something has to wait: for room, or because other connections have their turn.
+bool Connection::FlushFiles() {
+  size_t sent = 0;  // from files
+  while (files_ != nullptr) {
+    if (files_->waits() || sent >= Backend::kMaxSendFileBytes) return false;
+    const size_t taken = files_->failed() ? loop_.backend().SendNow(*this, {&files_->zeros(), 1})
+                                          : loop_.backend().SendFileNow(*this, files_->range());
+    if (taken == 0) return false;
+    sent += taken;
+    OnTakenFromFile(taken);
+    if (!filling_.empty()) FlushFilling();
+    if (!sending_.empty()) return false;
+  }
+  return true;
 }
 
 // Starts the send of what comes first and was not taken at once.

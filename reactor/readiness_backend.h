@@ -140,7 +140,7 @@ class ReadinessBackend final : public Backend {
   bool TrySend(uint32_t index);
   int64_t Transmit(int fd, std::span<const iovec> buffers);
   int64_t TransmitFile(int fd, const FileRange& range);
-  size_t TakenNow(Slot& slot, int64_t sent);
+  static size_t NoteFailure(Slot& slot, int64_t sent);
   void FinishConnect(uint32_t index);
 
   // Waiting.

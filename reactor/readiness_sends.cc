@@ -54,7 +54,10 @@ size_t ReadinessBackend::SendNow(Source& source, std::span<const iovec> buffers)
   assert(!slot.Is(kSending | kSendDone | kWatching));
   assert(!buffers.empty() && buffers.size() <= kMaxSendBuffers);
   if (slot.Is(kClosing | kBackingOff | kSendFailed)) return 0;
-  return TakenNow(slot, Transmit(source.fd(), buffers));
+  const int64_t sent = Transmit(source.fd(), buffers);
+  if (sent <= 0) return NoteFailure(slot, sent);
+  ++stats_.sends_now;
+  return static_cast<size_t>(sent);
 }
 
 size_t ReadinessBackend::SendFileNow(Source& source, const FileRange& range) {
@@ -63,14 +66,14 @@ size_t ReadinessBackend::SendFileNow(Source& source, const FileRange& range) {
   assert(!slot.Is(kSending | kSendDone | kWatching));
   assert(range.length > 0);
   if (slot.Is(kClosing | kBackingOff | kSendFailed)) return 0;
-  return TakenNow(slot, TransmitFile(source.fd(), range));
+  const int64_t sent = TransmitFile(source.fd(), range);
+  if (sent <= 0) return NoteFailure(slot, sent);
+  ++stats_.sends_now;
+  return static_cast<size_t>(sent);
 }
 
-size_t ReadinessBackend::TakenNow(Slot& slot, int64_t sent) {
-  if (sent > 0) {
-    ++stats_.sends_now;
-    return static_cast<size_t>(sent);
-  }
+// What SendNow() met. Returns its result.
+size_t ReadinessBackend::NoteFailure(Slot& slot, int64_t sent) {
   // A pending error is told by the socket once (SO_ERROR in socket(7)): kept for StartSend(). What
   // a file lacks it lacks again.
   if (sent < 0 && sent != -ENODATA && !MayBeSentLater(static_cast<int>(-sent))) {
