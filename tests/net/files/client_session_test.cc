@@ -391,10 +391,13 @@ TEST_F(ClientSessionTest, NeitherMoreBytesThanAnnouncedNorFewer) {
     client_->Get({.path = "f"}, false, sink_);
     Feed(FrameType::kInfo, 1, EntryBytes(FileEntry("f", 4)));
     Feed(FrameType::kData, 1, data);
+    EXPECT_EQ(transport_->ended(), data.size() > 4) << data;
     if (!transport_->ended()) Feed(FrameType::kEnd, 1, "");
     EXPECT_TRUE(transport_->ended()) << data;
+    EXPECT_LE(sink_.got.size(), 4u);
     EXPECT_THAT(sink_.end, HasSubstr("does not fit"));
     told_.clear();
+    sink_.got.clear();
   }
 }
 
